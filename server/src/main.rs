@@ -1,0 +1,3 @@
+//! A server with the Update Service web API.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The process-wide bearer cache: one exchange in flight a key.

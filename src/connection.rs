@@ -1,0 +1,1 @@
+//! Connection: a server and a credential; sends requests, signs them, re-exchanges once on 401.

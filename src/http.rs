@@ -1,0 +1,1 @@
+//! The reqwest clients, retries and redaction.

@@ -1,0 +1,30 @@
+//! Client for token-secured package servers and platforms: the library behind the PowerShell modules Uss and Vap.
+//!
+//! The rooms, and who may call whom (nothing calls upward):
+//!
+//! ```text
+//! ffi -> update_service | copy -> connection -> bearer | http -> secret | server_url | error | log
+//! version, version_query, package: pure, callable from anywhere
+//! operation, runtime: where everything runs
+//! ```
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod bearer;
+pub mod connection;
+pub mod copy;
+pub mod error;
+pub mod ffi;
+pub mod http;
+pub mod log;
+pub mod operation;
+pub mod package;
+pub mod runtime;
+pub mod secret;
+pub mod server_url;
+pub mod update_service;
+pub mod version;
+pub mod version_query;
+
+pub use error::{Error, ErrorKind};
+pub use secret::Secret;
+pub use server_url::ServerUrl;

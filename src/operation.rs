@@ -1,0 +1,332 @@
+//! A running task as a caller without async sees it: wait, look at progress, cancel, take rows.
+//!
+//! The work gets a [`Context`]: where it reports progress, logs, and learns that it is cancelled. Rows leave it
+//! through an [`Output`]; a row is a value or the error of one item, in their order.
+
+mod progress;
+
+pub use progress::{PROGRESS_LENGTH, Phase, Progress, Transfer};
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind};
+use crate::log::Log;
+use crate::runtime::runtime;
+
+/// Rows in one page at most.
+pub const PAGE_ROWS: usize = 500;
+
+static RUNNING: AtomicU64 = AtomicU64::new(0);
+
+/// How many operations' tasks run now, in the whole process.
+#[must_use]
+pub fn running() -> u64 {
+    RUNNING.load(Ordering::SeqCst)
+}
+
+/// What the work sees of its operation. Clones are the same operation.
+#[derive(Clone, Debug)]
+pub struct Context {
+    cancel: CancellationToken,
+    progress: Arc<Progress>,
+    log: Log,
+}
+
+impl Context {
+    /// A context of its own, for work that nobody watches.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        let progress = Arc::new(Progress::new(log.clone()));
+        Self { cancel: CancellationToken::new(), progress, log }
+    }
+
+    /// Where progress is reported.
+    #[must_use]
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Where lines are logged.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Cancelled when the caller no longer wants the result.
+    #[must_use]
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.cancel
+    }
+}
+
+/// One row: a value, or the error of one item.
+pub type Row<T> = Result<T, Error>;
+
+/// Where the work puts its rows.
+#[derive(Debug)]
+pub struct Output<T>(Arc<Shared<T>>);
+
+impl<T> Clone for Output<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Output<T> {
+    /// Adds a row; a waiting caller gets it with the next page.
+    pub fn push(&self, row: Row<T>) {
+        let mut state = self.0.lock();
+        state.rows.push_back(row);
+        if self.0.page_is_ready(&state) {
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+/// Rows taken at once.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// At most [`PAGE_ROWS`].
+    pub rows: Vec<Row<T>>,
+    /// Whether the operation has ended and nothing is left.
+    pub last: bool,
+}
+
+/// How an operation hands out its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// A page is ready when the operation has ended, or a page is full.
+    Whole,
+    /// A page is ready with each row.
+    Streaming,
+}
+
+/// A running or ended task.
+#[derive(Debug)]
+pub struct Operation<T> {
+    shared: Arc<Shared<T>>,
+    context: Context,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    delivery: Delivery,
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    rows: VecDeque<Row<T>>,
+    outcome: Option<Result<(), Error>>,
+    taken: bool,
+    touched: Instant,
+}
+
+impl<T: Send + 'static> Operation<T> {
+    /// Starts `work` on the runtime.
+    ///
+    /// A cancelled operation's work is dropped at its next await, and its outcome is `Cancelled`. A panic in it
+    /// becomes `Internal`.
+    ///
+    /// # Errors
+    /// `Internal` when the system gives no thread.
+    pub fn start<F>(log: Log, delivery: Delivery, work: impl FnOnce(Context, Output<T>) -> F) -> Result<Self, Error>
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let state = State { rows: VecDeque::new(), outcome: None, taken: false, touched: Instant::now() };
+        let shared = Arc::new(Shared { delivery, state: Mutex::new(state), changed: Condvar::new() });
+        let context = Context::new(log);
+        let work = work(context.clone(), Output(shared.clone()));
+        let cancel = context.cancel.clone();
+        let task = shared.clone();
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        let running = Running;
+        runtime()?.spawn(async move {
+            let _running = running;
+            let guarded = AssertUnwindSafe(work).catch_unwind();
+            let outcome = tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(Error::new(ErrorKind::Cancelled, "The operation was cancelled.")),
+                ended = guarded => ended.unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Internal, "The operation hit a defect of the uss library.")
+                        .with_hint("Please report it, with the command and the verbose output."))
+                }),
+            };
+            task.end(outcome);
+        });
+        Ok(Self { shared, context })
+    }
+
+    /// Waits at most `timeout` for a page or the end. True: [`Self::take`] has something to give.
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.shared.lock();
+        state.touched = Instant::now();
+        while !self.shared.page_is_ready(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.touched = Instant::now();
+        self.shared.page_is_ready(&state)
+    }
+
+    /// Takes the next page.
+    ///
+    /// # Errors
+    /// What the operation as a whole failed with, once its rows are taken; `InvalidHandle` when everything was taken
+    /// already, or when nothing is ready yet.
+    pub fn take(&self) -> Result<Page<T>, Error> {
+        let mut state = self.shared.lock();
+        state.touched = Instant::now();
+        if state.taken {
+            return Err(Error::new(ErrorKind::InvalidHandle, "The operation's result was already taken."));
+        }
+        let ended = state.outcome.is_some();
+        if !ended && !self.shared.page_is_ready(&state) {
+            return Err(Error::new(ErrorKind::InvalidHandle, "The operation has no result yet."));
+        }
+        let count = state.rows.len().min(PAGE_ROWS);
+        let rows: Vec<_> = state.rows.drain(..count).collect();
+        if !ended || !state.rows.is_empty() {
+            return Ok(Page { rows, last: false });
+        }
+        // Rows that came before a failure go out first.
+        if !rows.is_empty() && matches!(state.outcome, Some(Err(_))) {
+            return Ok(Page { rows, last: false });
+        }
+        state.taken = true;
+        state.outcome.take().unwrap_or(Ok(())).map(|()| Page { rows, last: true })
+    }
+
+    /// Asks the work to stop; idempotent.
+    pub fn cancel(&self) {
+        self.context.cancel.cancel();
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.context.progress
+    }
+
+    /// Its log lines.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.context.log
+    }
+
+    /// How long nobody has waited for it or taken from it.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.shared.lock().touched.elapsed()
+    }
+}
+
+/// Counts a task until it is gone, however it goes.
+struct Running;
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn page_is_ready(&self, state: &State<T>) -> bool {
+        let waiting = match self.delivery {
+            Delivery::Whole => PAGE_ROWS,
+            Delivery::Streaming => 1,
+        };
+        state.outcome.is_some() || state.taken || state.rows.len() >= waiting
+    }
+
+    fn end(&self, outcome: Result<(), Error>) {
+        self.lock().outcome = Some(outcome);
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::LogLevel;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn start<F>(delivery: Delivery, work: impl FnOnce(Context, Output<u32>) -> F) -> Operation<u32>
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        Operation::start(Log::new(LogLevel::None), delivery, work).unwrap()
+    }
+
+    fn values(page: &Page<u32>) -> Vec<u32> {
+        page.rows.iter().map(|row| *row.as_ref().unwrap()).collect()
+    }
+
+    #[test]
+    fn rows_come_in_pages_and_then_the_handle_is_spent() {
+        let operation = start(Delivery::Whole, |_, output| async move {
+            (0..501).for_each(|n| output.push(Ok(n)));
+            Ok(())
+        });
+        assert!(operation.wait(LONG));
+        let first = operation.take().unwrap();
+        assert_eq!((first.rows.len(), first.last), (500, false));
+        assert!(operation.wait(LONG));
+        let second = operation.take().unwrap();
+        assert_eq!((values(&second), second.last), (vec![500], true));
+        assert_eq!(operation.take().unwrap_err().kind(), ErrorKind::InvalidHandle);
+    }
+
+    #[test]
+    fn a_streamed_row_is_ready_before_the_operation_ends() {
+        let operation = start(Delivery::Streaming, |context, output| async move {
+            output.push(Ok(7));
+            context.cancellation().cancelled().await;
+            Ok(())
+        });
+        assert!(operation.wait(LONG));
+        let page = operation.take().unwrap();
+        assert_eq!((values(&page), page.last), (vec![7], false));
+        operation.cancel();
+        assert!(operation.wait(LONG));
+        assert_eq!(operation.take().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn rows_before_a_failure_are_not_lost() {
+        let operation = start(Delivery::Whole, |_, output| async move {
+            output.push(Ok(1));
+            Err(Error::new(ErrorKind::Timeout, "late"))
+        });
+        assert!(operation.wait(LONG));
+        assert_eq!(values(&operation.take().unwrap()), [1]);
+        assert_eq!(operation.take().unwrap_err().kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn a_panic_in_the_work_is_an_error_and_not_a_crash() {
+        let operation = start(Delivery::Whole, |_, _| async { panic!("demo") });
+        assert!(operation.wait(LONG));
+        assert_eq!(operation.take().unwrap_err().kind(), ErrorKind::Internal);
+    }
+}

@@ -1,0 +1,1 @@
+//! Package archives: reading and writing `Manifest.json` inside a zip.

@@ -1,0 +1,1 @@
+//! Versions: `Major.Minor[.Patch[.Revision]][-suffix][+metadata]` and their precedence.

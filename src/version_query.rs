@@ -1,0 +1,1 @@
+//! The query language that selects one version out of those that exist.
