@@ -28,3 +28,4 @@ pub mod version_query;
 pub use error::{Error, ErrorKind};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
+pub use version::Version;
