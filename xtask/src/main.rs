@@ -1,6 +1,97 @@
-//! The project's commands.
+//! The project's commands: everything that a contributor or CI does is one of them, and nothing else.
+//!
+//! A command answers with its exit code: 0 done, 1 failed (the reason on stderr), 2 usage, 130 interrupted.
 
-fn main() -> std::process::ExitCode {
-    let status = std::process::Command::new(env!("CARGO")).args(["test", "--workspace"]).status();
-    if status.is_ok_and(|status| status.success()) { 0.into() } else { 1.into() }
+mod debian;
+mod process;
+mod pwsh;
+mod report;
+mod stage;
+mod test;
+mod workspace;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use workspace::Profile;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test                                  everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
+  stage --out DIR [--profile dev]       the self-contained PowerShell modules, built for release unless told otherwise
+";
+
+/// What every part of a command answers with; the error is a sentence for whoever typed the command.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = process::clean_up_on_interrupt().and_then(|()| match words.as_slice() {
+        ["test"] => test::run(),
+        ["stage", options @ ..] => stage(options),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(Usage.into()),
+    });
+    match done {
+        _ if process::interrupted() => {
+            eprintln!("interrupted; everything that was started has been ended");
+            ExitCode::from(130)
+        }
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Usage>() => {
+            eprint!("{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(error) if error.is::<Told>() => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
+
+fn stage(options: &[&str]) -> Result<()> {
+    let (mut out, mut profile) = (None, Profile::Release);
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match (*option, options.next().copied()) {
+            ("--out", Some(folder)) => out = Some(PathBuf::from(folder)),
+            ("--profile", Some("dev")) => profile = Profile::Dev,
+            ("--profile", Some("release")) => profile = Profile::Release,
+            _ => return Err(Usage.into()),
+        }
+    }
+    let out = out.ok_or(Usage)?;
+    let built = workspace::build(profile, &["-p", "uss"])?;
+    for module in stage::stage(&built.library()?, &out)? {
+        println!("{}", module.display());
+    }
+    Ok(())
+}
+
+/// The command was not understood.
+#[derive(Debug)]
+struct Usage;
+
+/// The command failed, and its output has said so already.
+#[derive(Debug)]
+struct Told;
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("see cargo xtask --help")
+    }
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("see above")
+    }
+}
+
+impl std::error::Error for Usage {}
+impl std::error::Error for Told {}

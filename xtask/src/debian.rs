@@ -1,0 +1,52 @@
+//! Debian packages that tests and benchmarks need.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use crate::process;
+
+/// Installs what is missing when this is root on Debian; answers with what is missing still.
+pub(crate) fn install(packages: &[&'static str]) -> Vec<&'static str> {
+    let missing = |packages: &[&'static str]| packages.iter().copied().filter(|name| !installed(name)).collect();
+    let wanted: Vec<&'static str> = missing(packages);
+    if wanted.is_empty() || !can_install() {
+        return wanted;
+    }
+    println!("Installing {}", wanted.join(" "));
+    static UPDATED: OnceLock<bool> = OnceLock::new();
+    // A failed update may still leave a list that is good enough; what is missing in the end is told by the caller.
+    let updated = *UPDATED.get_or_init(|| apt_get(&["update", "-q"]));
+    if !apt_get(&[&["install", "-q", "-y", "--no-install-recommends"], wanted.as_slice()].concat()) && !updated {
+        eprintln!("apt-get could not update its lists");
+    }
+    missing(&wanted)
+}
+
+/// Whether this is a Debian system at all, where packages are named as here.
+pub(crate) fn is_debian() -> bool {
+    Path::new("/etc/debian_version").exists()
+}
+
+fn can_install() -> bool {
+    is_debian() && process::output(Command::new("id").arg("-u")).is_ok_and(|user| user == "0")
+}
+
+fn installed(package: &str) -> bool {
+    let status = process::output(Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]));
+    status.is_ok_and(|status| status == "install ok installed")
+}
+
+fn apt_get(arguments: &[&str]) -> bool {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=120"]).args(arguments);
+    match process::run(command.stdout(Stdio::null())) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("{error}");
+            false
+        }
+    }
+}
