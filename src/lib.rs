@@ -29,3 +29,4 @@ pub use error::{Error, ErrorKind};
 pub use secret::Secret;
 pub use server_url::ServerUrl;
 pub use version::Version;
+pub use version_query::VersionQuery;

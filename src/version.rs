@@ -223,7 +223,7 @@ impl FromStr for Version {
 }
 
 /// SemVer 2.0.0, 11.4: identifier by identifier; when all are equal, more identifiers are higher.
-fn compare_suffixes(mine: &str, theirs: &str) -> Ordering {
+pub(crate) fn compare_suffixes(mine: &str, theirs: &str) -> Ordering {
     let mut mine = mine.split('.');
     let mut theirs = theirs.split('.');
     loop {

@@ -1,1 +1,0 @@
-//! The query language that selects one version out of those that exist.
