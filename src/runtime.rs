@@ -5,6 +5,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, ErrorKind};
 
+/// The name of the runtime's threads.
+pub const THREAD_NAME: &str = "uss";
+
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 
 /// The runtime.
@@ -13,7 +16,7 @@ static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 /// `Internal` when the system gives no thread; the next call tries again.
 pub fn runtime() -> Result<&'static Runtime, Error> {
     RUNTIME.get_or_try_init(|| {
-        Builder::new_multi_thread().thread_name("uss").enable_all().build().map_err(|error| {
+        Builder::new_multi_thread().thread_name(THREAD_NAME).enable_all().build().map_err(|error| {
             Error::new(ErrorKind::Internal, format!("The system gave no thread to work in: {error}."))
                 .with_hint("Close other programs, or raise the limit of processes, and try again.")
         })
