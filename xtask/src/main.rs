@@ -3,6 +3,7 @@
 //! A command answers with its exit code: 0 done, 1 failed (the reason on stderr), 2 usage, 130 interrupted.
 
 mod debian;
+mod header;
 mod process;
 mod pwsh;
 mod report;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
 
   test                                  everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
   stage --out DIR [--profile dev]       the self-contained PowerShell modules, built for release unless told otherwise
+  header [--check]                      include/uss.h from src/ffi, or whether it is what it should be
 ";
 
 /// What every part of a command answers with; the error is a sentence for whoever typed the command.
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
     let done = process::clean_up_on_interrupt().and_then(|()| match words.as_slice() {
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),
+        ["header"] => header::header(false),
+        ["header", "--check"] => header::header(true),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

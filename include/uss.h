@@ -1,0 +1,246 @@
+/*
+ * The C ABI of uss. What holds for every function:
+ *
+ * Status. 0 (`USS_OK`, `USS_READY`): done. 1 (`USS_PENDING`): not yet, or more follows. -1 (`USS_FAILED`): failed;
+ * a function with an `out` then puts the error's buffer there. `out` may be NULL when nobody wants to know.
+ *
+ * Ids, not pointers. Connections, operations, buffers and secrets are named by 64-bit ids that are never reused.
+ * A foreign, stale, wrong-kind or twice-freed id is the error `InvalidHandle`, never a crash. What an id names is
+ * yours until you free it. An operation that nobody waits for is cancelled and freed after its lease (900 seconds,
+ * or the command's field `lease`); buffers and secrets that nobody takes are freed after 900 seconds. Connections
+ * stay until they are closed.
+ *
+ * Text is UTF-8 without a terminating NUL; its length stands beside it. Pointers that a function is given are
+ * only used until it returns, and may be NULL where their length is 0.
+ *
+ * Fields are `name NUL value NUL name NUL value NUL` and so on; a list repeats its name. Booleans are `true` and
+ * `false`. An empty value of an optional field is as if the field were not there. An unknown, missing or ill-typed
+ * field is the error `InvalidArgument` that names it.
+ *
+ * Errors are seven texts joined by U+001F: code, category (a name of PowerShell's ErrorCategory), message, hint,
+ * HTTP status (empty if there was no answer), target, server. Texts may be empty.
+ *
+ * Threads. Every function may be called from any thread at any time. None calls back. None lets a panic out: a
+ * defect of the library is the error `Internal`.
+ *
+ * Life. The library starts its threads at the first operation and stays loaded until the process ends; the
+ * process's exit never waits for it.
+ *
+ * Made by cargo xtask header from src/ffi. Don't edit.
+ */
+
+#ifndef USS_H
+#define USS_H
+
+#include <stdint.h>
+
+/**
+ * The version of this interface. A caller that was made for another version must not go on.
+ */
+#define USS_ABI_VERSION 1
+
+/**
+ * Done.
+ */
+#define USS_OK 0
+
+/**
+ * The operation has a page of rows, or has ended.
+ */
+#define USS_READY 0
+
+/**
+ * The operation still runs; or, of a page: more follow.
+ */
+#define USS_PENDING 1
+
+/**
+ * Failed; `out` names the error's buffer.
+ */
+#define USS_FAILED -1
+
+/**
+ * Values that uss_op_wait tells of the progress: phase (0 starting, 1 planning, 2 transferring, 3 verifying), items
+ * done, items in all, bytes done, bytes in all, bytes per second, then eight running transfers of three values each:
+ * id, bytes done, bytes in all. What is not known is 0. It may grow at the end.
+ */
+#define USS_PROGRESS_LENGTH 30
+
+/**
+ * What a function gives back: on success what was asked for, on failure the error's buffer.
+ */
+typedef struct uss_out {
+  /**
+   * The id of a connection, operation or buffer; 0 for nothing.
+   */
+  uint64_t id;
+  /**
+   * Bytes of the buffer that `id` names; 0 for other ids.
+   */
+  uint64_t length;
+} uss_out;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of this interface: USS_ABI_VERSION of the header that the library was made with.
+ *
+ * Call it first. A caller that was made for another version must not go on.
+ */
+uint32_t uss_abi_version(void);
+
+/**
+ * Fills `counts`, which has room for `len` values, with the numbers of live connections, operations, buffers and
+ * secrets, and of running tasks, as far as it goes. It may grow at the end.
+ *
+ * For tests that look for leaks. Returns USS_OK, or USS_FAILED for NULL.
+ *
+ * The caller promises:
+ * `counts` is NULL or writable for `len` values.
+ */
+int32_t uss_debug_counts(uint64_t *counts,
+                         uint32_t len);
+
+/**
+ * Starts a command; `out->id` is the operation. The commands, their fields and rows are described below.
+ *
+ * The operation is the caller's until uss_op_free.
+ *
+ * Returns USS_OK, or USS_FAILED: the command or a field is not right, or a connection that it names is not one.
+ *
+ * The caller promises:
+ * `command` is NULL or readable for `len` bytes; `out` is NULL or writable.
+ */
+int32_t uss_op_start(const uint8_t *command,
+                     uint32_t len,
+                     struct uss_out *out);
+
+/**
+ * Waits at most `timeout_ms` milliseconds until the operation has a page of rows or has ended, well or not, and fills
+ * `progress`, which has room for `progress_len` values (see USS_PROGRESS_LENGTH), as far as it goes.
+ *
+ * Waiting renews the operation's lease.
+ *
+ * Returns USS_READY (now uss_op_take_result), USS_PENDING, or USS_FAILED for an id that is no operation.
+ *
+ * The caller promises:
+ * `progress` is NULL or writable for `progress_len` values; `out` is NULL or writable.
+ */
+int32_t uss_op_wait(uint64_t op,
+                    uint32_t timeout_ms,
+                    uint64_t *progress,
+                    uint32_t progress_len,
+                    struct uss_out *out);
+
+/**
+ * Asks an operation to stop. It ends soon after with the error `Cancelled`, unless it had ended already.
+ *
+ * May be called again and again. Returns USS_OK, or USS_FAILED for an id that is no operation.
+ */
+int32_t uss_op_cancel(uint64_t op);
+
+/**
+ * Takes the next page: `out` names a buffer that holds at most 500 rows in the command's `format`.
+ *
+ * CLIXML is one `Objs` element with an element a row; JSON is an array with an element a row. A row that is the error
+ * of one item is an object of type `Uss.Error` in CLIXML, and `{"Error": {...}}` in JSON, with the properties Code,
+ * Category, Message, Hint, HttpStatus (a number or null), Target and Server.
+ *
+ * Returns USS_PENDING for a page after which more follow (wait again), USS_OK for the last one, USS_FAILED: the
+ * operation as a whole failed (its rows, if any, were given before), it is not ready, or its last page was taken.
+ *
+ * The caller promises:
+ * `out` is NULL or writable.
+ */
+int32_t uss_op_take_result(uint64_t op,
+                           struct uss_out *out);
+
+/**
+ * Frees an operation, and cancels it if it still runs. Buffers that were taken from it stay.
+ *
+ * Returns USS_OK, or USS_FAILED for an id that is no operation.
+ */
+int32_t uss_op_free(uint64_t op);
+
+/**
+ * Takes the log lines since the last call: `out` names a buffer, or is {0, 0} when there are none.
+ *
+ * Records are separated by U+001E, each is `level U+001F text`: V verbose, D debug, W warning, and N
+ * `transfer-id U+001F label`, which names a transfer before its id appears in the progress. The command's field `log`
+ * says which of V and D are kept; W and N always are.
+ *
+ * Returns USS_OK, or USS_FAILED for an id that is no operation.
+ *
+ * The caller promises:
+ * `out` is NULL or writable.
+ */
+int32_t uss_log_drain(uint64_t op,
+                      struct uss_out *out);
+
+/**
+ * Copies a buffer's bytes to `dst`, which has room for `cap` bytes, and frees the buffer.
+ *
+ * The `uss_out` that named the buffer told its length. If `cap` is smaller, nothing is copied and the buffer stays.
+ *
+ * Returns USS_OK, or USS_FAILED for an id that is no buffer, too little room, or a NULL `dst`.
+ *
+ * The caller promises:
+ * `dst` is NULL or writable for `cap` bytes.
+ */
+int32_t uss_buffer_take(uint64_t buffer,
+                        uint8_t *dst,
+                        uint32_t cap);
+
+/**
+ * Shows a buffer's bytes where they are: `*data` and `*len`. They stay there, unchanged, until the buffer is freed.
+ *
+ * A buffer that was viewed has no lease: it waits for uss_buffer_free.
+ *
+ * Returns USS_OK, or USS_FAILED for an id that is no buffer or a NULL argument.
+ *
+ * The caller promises:
+ * `data` and `len` are NULL or writable.
+ */
+int32_t uss_buffer_view(uint64_t buffer,
+                        const uint8_t **data,
+                        uint64_t *len);
+
+/**
+ * Frees a buffer without reading it.
+ *
+ * Returns USS_OK, or USS_FAILED for an id that is no buffer.
+ */
+int32_t uss_buffer_free(uint64_t buffer);
+
+/**
+ * Copies a secret's UTF-16 code units to `dst`, which has room for `cap` units, wipes the library's copy and frees it.
+ *
+ * The row that named the secret told its length. If `cap` is smaller, nothing is copied and the secret stays. Wiping
+ * `dst` is the caller's duty.
+ *
+ * Returns USS_OK, or USS_FAILED for an id that is no secret, too little room, or a NULL `dst`.
+ *
+ * The caller promises:
+ * `dst` is NULL or writable for `cap` units.
+ */
+int32_t uss_secret_take(uint64_t secret,
+                        uint16_t *dst,
+                        uint32_t cap);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* USS_H */
+
+/*
+ * Fields of connections and commands.
+ *
+ *   Every command also has:
+ *     log (name): Which log lines are kept: `none`, `verbose` or `debug`; none if not given.
+ *     format (name): How rows are written: `clixml` or `json`; clixml if not given.
+ *     lease (seconds): How long the operation is kept when nobody waits for it or takes from it; 900 if not
+ *       given.
+ */
