@@ -9,19 +9,25 @@ use cbindgen::{Builder, Config, Language, Style};
 
 use crate::{
     Result, process,
-    workspace::{self, Profile},
+    workspace::{self, Built, Profile},
 };
 
-/// Writes include/uss.h, or with `check` compares it, and the exported symbols and the script side's table with it.
-pub(crate) fn header(check: bool) -> Result<()> {
+/// Builds what the header is made from and compared with: the library, and the program that tells its commands.
+pub(crate) fn build() -> Result<Built> {
+    workspace::build(Profile::Dev, &["-p", "uss", "--lib", "--example", "commands"])
+}
+
+/// Writes include/uss.h.
+pub(crate) fn write(built: &Built) -> Result<()> {
     let path = workspace::root().join("include/uss.h");
-    let text = generate()?;
-    if !check {
-        std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        return Ok(());
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
-    if committed != text {
+    std::fs::write(&path, generate(built)?).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+}
+
+/// Compares include/uss.h with what it should be, and the exported symbols and the script side's table with it.
+pub(crate) fn check(built: &Built) -> Result<()> {
+    let text = generate(built)?;
+    let committed = std::fs::read_to_string(workspace::root().join("include/uss.h")).unwrap_or_default();
+    if committed.replace("\r\n", "\n") != text {
         return Err("include/uss.h is not what src/ffi says; run cargo xtask header and commit it".into());
     }
     let declared = functions(&text);
@@ -30,16 +36,15 @@ pub(crate) fn header(check: bool) -> Result<()> {
         std::fs::read_to_string(&table).map_err(|error| format!("cannot read {}: {error}", table.display()))?;
     same("powershell/Native/Native.psm1", &table_names(&script), &declared)?;
     if cfg!(target_os = "linux") {
-        let library = workspace::build(Profile::Dev, &["-p", "uss", "--lib"])?.library()?;
-        same("the library", &exported(&library)?, &declared)?;
+        same("the library", &exported(&built.library()?)?, &declared)?;
     }
     Ok(())
 }
 
-fn generate() -> Result<String> {
+fn generate(built: &Built) -> Result<String> {
     let folder = workspace::root().join("src/ffi");
     let conventions = std::fs::read_to_string(folder.join("mod.rs"))?;
-    let commands = process::output(workspace::cargo().args(["run", "--quiet", "-p", "uss", "--example", "commands"]))?;
+    let commands = process::output(&mut Command::new(built.program("commands")?))?;
     let mut config = Config {
         language: Language::C,
         style: Style::Both,

@@ -4,6 +4,7 @@
 
 mod debian;
 mod header;
+mod lint;
 mod process;
 mod pwsh;
 mod report;
@@ -18,9 +19,10 @@ use workspace::Profile;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  test                                  everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
-  stage --out DIR [--profile dev]       the self-contained PowerShell modules, built for release unless told otherwise
-  header [--check]                      include/uss.h from src/ffi, or whether it is what it should be
+  test                               everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
+  stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
+  lint                               formatting, clippy, dependencies, the modules' scripts and XML
+  header [--check]                   include/uss.h from src/ffi, or whether it is what it should be
 ";
 
 /// What every part of a command answers with; the error is a sentence for whoever typed the command.
@@ -30,10 +32,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = process::clean_up_on_interrupt().and_then(|()| match words.as_slice() {
+        ["lint"] => lint::run(),
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),
-        ["header"] => header::header(false),
-        ["header", "--check"] => header::header(true),
+        ["header"] => header::write(&header::build()?),
+        ["header", "--check"] => header::check(&header::build()?),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

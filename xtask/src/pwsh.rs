@@ -44,6 +44,13 @@ pub(crate) fn find() -> Result<PathBuf> {
     })
 }
 
+/// A PowerShell that runs something in the workspace: no profile, no questions, no colours.
+pub(crate) fn command(pwsh: &Path) -> Command {
+    let mut command = Command::new(pwsh);
+    command.args(["-NoLogo", "-NoProfile", "-NonInteractive"]).env("NO_COLOR", "1").current_dir(workspace::root());
+    command
+}
+
 fn cannot_run(source: &str, program: &Path) -> Box<dyn std::error::Error + Send + Sync> {
     format!("{source} {}, which does not run as PowerShell 7.4 or newer", program.display()).into()
 }

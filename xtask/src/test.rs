@@ -3,13 +3,12 @@
 //! Cheap checks first. The dev build has the server's faults compiled in and is what all tests run against; the demo
 //! is a release build and has none. A step that ran no test is a failure, as is a skipped test where `CI` is `true`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
 use crate::{
-    Result, Told, debian, process, pwsh,
+    Result, Told, debian, header,
+    lint::{self, WORKSPACE},
+    process, pwsh,
     report::{CargoTest, Pester, Tally},
     stage,
     workspace::{self, Built, Profile, cargo},
@@ -19,9 +18,6 @@ use crate::{
 /// OpenSSL's library for PowerShell.
 const PACKAGES: [&str; 6] = ["gcc", "libc6-dev", "valgrind", "libc6-dbg", "xz-utils", "openssl"];
 
-/// The features and targets that every cargo step names alike, so that cargo builds each crate once.
-const WORKSPACE: [&str; 3] = ["--workspace", "--features", "uss-server/faults"];
-
 pub(crate) fn run() -> Result<()> {
     let mut run = Run::default();
     if debian::is_debian() {
@@ -30,16 +26,15 @@ pub(crate) fn run() -> Result<()> {
             println!("Not installed, and this is not root: {}", missing.join(" "));
         }
     }
-    run.step("rustfmt", || check(cargo().args(["fmt", "--all", "--check"])));
-    run.step("clippy", || {
-        check(cargo().args(["clippy", "--quiet"]).args(WORKSPACE).args(["--all-targets", "--", "-D", "warnings"]))
-    });
+    run.step("rustfmt", || lint::rustfmt().map(|()| Tally::passed(1)));
+    run.step("clippy", || lint::clippy().map(|()| Tally::passed(1)));
     let mut built = None;
     run.step("build", || {
         built = Some(workspace::build(Profile::Dev, &[&WORKSPACE[..], &["--all-targets"]].concat())?);
         Ok(Tally::passed(1))
     });
     if let Some(built) = built {
+        run.step("C header", || header::check(&built).map(|()| Tally::passed(1)));
         run.step("Rust", || rust(&built));
         run.with_powershell(&built);
     }
@@ -80,7 +75,8 @@ impl Run {
         }
         match pwsh::find() {
             Ok(pwsh) => {
-                self.step("PowerShell 5.1 syntax", || syntax(&pwsh));
+                self.step("PowerShell 5.1 syntax", || lint::powershell(&pwsh).map(Tally::passed));
+                self.step("XML of the modules", || lint::xml(&pwsh).map(Tally::passed));
                 self.step("PowerShell", || powershell(&pwsh, built));
             }
             Err(reason) => self.step("PowerShell", || Ok(Tally::skipped(format!("PowerShell tests: {reason}")))),
@@ -106,12 +102,6 @@ impl Run {
     }
 }
 
-/// A check that passes or fails as a whole.
-fn check(command: &mut Command) -> Result<Tally> {
-    process::run(command)?;
-    Ok(Tally::passed(1))
-}
-
 fn rust(built: &Built) -> Result<Tally> {
     let mut reader = CargoTest::default();
     let mut command = cargo();
@@ -119,34 +109,6 @@ fn rust(built: &Built) -> Result<Tally> {
     command.env("USS_TEST_SERVER", built.program("uss-server")?);
     let status = process::stream(&mut command, |line| reader.line(line))?;
     Ok(reader.finish(status.success()))
-}
-
-/// The modules hold nothing that Windows PowerShell 5.1 could not run.
-fn syntax(pwsh: &Path) -> Result<Tally> {
-    let scripts = module_scripts(&workspace::root().join("powershell"))?;
-    let mut findings = 0_u64;
-    let mut command = powershell_command(pwsh);
-    command.arg("-File").arg(workspace::root().join("tests/powershell/Test-UssSyntax.ps1")).args(&scripts);
-    let status = process::stream(&mut command, |line| findings += u64::from(!line.trim().is_empty()))?;
-    match (findings, status.success()) {
-        (0, true) => Ok(Tally::passed(scripts.len() as u64)),
-        (0, false) => Err(format!("the syntax check failed ({status})").into()),
-        _ => Err(format!("{findings} findings").into()),
-    }
-}
-
-fn module_scripts(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut scripts = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            scripts.extend(module_scripts(&path)?);
-        } else if path.extension().is_some_and(|kind| kind == "psm1" || kind == "psd1" || kind == "ps1") {
-            scripts.push(path);
-        }
-    }
-    scripts.sort();
-    Ok(scripts)
 }
 
 fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
@@ -159,7 +121,7 @@ fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
          \"$($r.PassedCount) passed, $failed failed, $($r.SkippedCount + $r.NotRunCount) skipped\"; \
          exit [Math]::Min($failed, 1)";
     let mut reader = Pester::default();
-    let mut command = powershell_command(pwsh);
+    let mut command = pwsh::command(pwsh);
     command.args(["-Command", script]);
     command.env("USS_TEST_SUITE", workspace::root().join("tests/powershell"));
     command.env("USS_TEST_MODULE", module).env("USS_TEST_SERVER", built.program("uss-server")?);
@@ -168,10 +130,4 @@ fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
         return Ok(Tally::skipped("PowerShell tests: no Pester 5; get it with Install-Module Pester"));
     }
     Ok(reader.finish(status.success()))
-}
-
-fn powershell_command(pwsh: &Path) -> Command {
-    let mut command = Command::new(pwsh);
-    command.args(["-NoLogo", "-NoProfile", "-NonInteractive"]).env("NO_COLOR", "1").current_dir(workspace::root());
-    command
 }
