@@ -3,12 +3,15 @@
 //! A command answers with its exit code: 0 done, 1 failed (the reason on stderr), 2 usage, 130 interrupted.
 
 mod debian;
+mod demo;
 mod header;
 mod lint;
 mod process;
 mod pwsh;
 mod report;
+mod server;
 mod stage;
+mod terminal;
 mod test;
 mod workspace;
 
@@ -19,6 +22,7 @@ use workspace::Profile;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
+  demo                               the main job on this machine: two servers, one copy, seen from PowerShell
   test                               everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
   lint                               formatting, clippy, dependencies, the modules' scripts and XML
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = process::clean_up_on_interrupt().and_then(|()| match words.as_slice() {
+        ["demo"] => demo::run(),
         ["lint"] => lint::run(),
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),

@@ -28,6 +28,11 @@ pub(crate) fn scratch() -> Result<PathBuf> {
     Ok(scratch)
 }
 
+/// A folder that is removed when it goes out of scope; on the build folder's disk, as /tmp may be memory.
+pub(crate) fn temporary_folder(purpose: &str) -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new().prefix(&format!("{purpose}-")).tempdir_in(scratch()?)?)
+}
+
 /// Cargo, in the workspace, as a person would have started it.
 ///
 /// `cargo run` tells this program about its own package by variables; build scripts that watch those would build

@@ -1,0 +1,73 @@
+//! A `uss-server` of the demo's or a benchmark's own: a free port on loopback, and data that goes with it.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    Result,
+    process::{self, Running},
+};
+
+/// A running server. Dropping it ends the server; the data belong to whoever made the folder.
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) data: PathBuf,
+    program: PathBuf,
+    _running: Running,
+}
+
+impl Server {
+    /// Starts a server on `data` and waits for its first line, which says where it listens.
+    pub(crate) fn start(program: &Path, data: &Path) -> Result<Self> {
+        std::fs::create_dir_all(data)?;
+        let log = data.join("server.log");
+        let mut command = Command::new(program);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut running = Running::start(&mut command)?;
+        let mut line = String::new();
+        let mut stdout = BufReader::new(running.stdout().ok_or("uss-server has no stdout")?);
+        stdout.read_line(&mut line)?;
+        let Some(address) = line.trim().strip_prefix("listening on ") else {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(format!("uss-server did not start: {}{}", line, log.trim()).into());
+        };
+        let address = address.to_owned();
+        // What it says later must not fill the pipe and stop it.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        Ok(Self { address, data: data.to_owned(), program: program.to_owned(), _running: running })
+    }
+
+    /// The server's executable.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Runs one of the server's commands on its data and answers with what it printed.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Result<String> {
+        process::output(Command::new(&self.program).args(arguments).arg("--data").arg(&self.data))
+    }
+
+    /// Makes a user and a token, and answers with the token's value.
+    pub(crate) fn token(&self, user: &str, name: &str) -> Result<String> {
+        self.command(&["user", "add", user, "--email", &format!("{user}@example.com")])?;
+        self.command(&["token", "create", "--user", user, "--name", name])
+    }
+
+    /// Makes a package and adds it. `size` bytes of payload, incompressible.
+    pub(crate) fn package(&self, id: &str, version: &str, size: u64, dependencies: &[&str]) -> Result<()> {
+        let file = self.data.join("package.zip");
+        let mut make = Command::new(&self.program);
+        make.args(["package", "make", "--id", id, "--version", version, "--size", &size.to_string()]);
+        for dependency in dependencies {
+            make.args(["--dependency", dependency]);
+        }
+        process::output(make.arg("--out").arg(&file))?;
+        self.command(&["package", "add", &file.to_string_lossy()])?;
+        Ok(std::fs::remove_file(&file)?)
+    }
+}
