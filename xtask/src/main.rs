@@ -2,6 +2,7 @@
 //!
 //! A command answers with its exit code: 0 done, 1 failed (the reason on stderr), 2 usage, 130 interrupted.
 
+mod bench;
 mod debian;
 mod demo;
 mod header;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
   demo                               the main job on this machine: two servers, one copy, seen from PowerShell
   test                               everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
+  bench [NAME] [--runs N] [--size BYTES]
+                                     whole processes against peers: import, first-call, query, copy, bearer
   lint                               formatting, clippy, dependencies, the modules' scripts and XML
   header [--check]                   include/uss.h from src/ffi, or whether it is what it should be
 ";
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = process::clean_up_on_interrupt().and_then(|()| match words.as_slice() {
         ["demo"] => demo::run(),
+        ["bench", options @ ..] => bench::run(options),
         ["lint"] => lint::run(),
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),
