@@ -5,6 +5,7 @@
 //! more than 500 characters of a foreign body.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What went wrong, as a stable code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,6 +166,7 @@ struct Details {
     http_status: Option<u16>,
     target: String,
     server: String,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -177,6 +179,7 @@ impl Error {
             http_status: None,
             target: String::new(),
             server: String::new(),
+            retry_after: None,
         }))
     }
 
@@ -205,6 +208,13 @@ impl Error {
     #[must_use]
     pub fn with_server(mut self, server: impl Into<String>) -> Self {
         self.0.server = server.into();
+        self
+    }
+
+    /// Trying the same again may succeed, but not before this time has passed.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
         self
     }
 
@@ -250,6 +260,13 @@ impl Error {
     pub fn server(&self) -> &str {
         &self.0.server
     }
+
+    /// Whether trying the same again, from its start, may succeed: none when it cannot, else how long to wait at
+    /// least. Zero: the server named no time, so the caller backs off as it sees fit.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
 }
 
 impl fmt::Display for Error {
@@ -271,6 +288,7 @@ impl fmt::Debug for Error {
             .field("http_status", &self.0.http_status)
             .field("target", &self.0.target)
             .field("server", &self.0.server)
+            .field("retry_after", &self.0.retry_after)
             .finish()
     }
 }
