@@ -1,0 +1,198 @@
+//! An answer: its head, and its body whole and bounded, or as a stream.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Sleep};
+
+use super::failure::{from_reqwest, timeout};
+use super::redact::foreign_text;
+use super::refusal::{is_html, title, web_page};
+use super::transport::Line;
+use crate::error::{Error, ErrorKind};
+
+/// Bytes of a JSON answer at most.
+pub const MAX_JSON: usize = 64 * 1024 * 1024;
+
+/// An answer whose body has not been read.
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: BodyStream,
+}
+
+impl Answer {
+    pub(super) fn new(response: reqwest::Response, server: &str, timeout: Duration, line: Line) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let chunks = Box::pin(response.bytes_stream());
+        let body = BodyStream { chunks, server: server.into(), timeout, deadline: None, line };
+        Self { status, headers, body }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body as it comes.
+    #[must_use]
+    pub fn into_body(self) -> BodyStream {
+        self.body
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// `ProtocolViolation` when it is longer than `limit`; else as the stream fails.
+    pub async fn whole(mut self, limit: usize) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.body.next().await {
+            let chunk = chunk?;
+            if whole.len() + chunk.len() > limit {
+                let server = &self.body.server;
+                let message = format!("{server} answered with more than {limit} bytes where a short answer belongs.");
+                return Err(Error::new(ErrorKind::ProtocolViolation, message).with_server(server.clone()));
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok((self.status, self.headers, whole.freeze()))
+    }
+
+    /// The first `limit` bytes, and what came when the connection breaks before: for refusals, where the status
+    /// already says enough.
+    pub(super) async fn start(mut self, limit: usize) -> (StatusCode, HeaderMap, Bytes) {
+        let mut start = BytesMut::new();
+        while let Some(Ok(chunk)) = self.body.next().await {
+            let room = limit.saturating_sub(start.len()).min(chunk.len());
+            start.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            if start.len() >= limit {
+                break;
+            }
+        }
+        (self.status, self.headers, start.freeze())
+    }
+}
+
+/// A body as it comes. Silence for longer than the options allow is `Stalled`; time in which nobody asks for the
+/// next bytes does not count.
+pub struct BodyStream {
+    chunks: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+    server: String,
+    timeout: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    line: Line,
+}
+
+impl BodyStream {
+    fn silent(&mut self, context: &mut Context<'_>) -> bool {
+        let deadline = Instant::now() + self.timeout;
+        let sleep = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        sleep.as_mut().poll(context).is_ready()
+    }
+}
+
+impl Stream for BodyStream {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = match self.chunks.as_mut().poll_next(context) {
+            Poll::Ready(item) => item,
+            Poll::Pending if self.silent(context) => {
+                self.deadline = None;
+                self.line.fail(ErrorKind::Stalled);
+                let silent = timeout(&self.server, "send anything more");
+                let stalled = Error::new(ErrorKind::Stalled, silent.message()).with_hint(silent.hint());
+                let stalled = stalled.with_server(self.server.clone()).with_retry_after(Duration::ZERO);
+                return Poll::Ready(Some(Err(stalled)));
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        self.deadline = None;
+        Poll::Ready(item.map(|chunk| match chunk {
+            Ok(chunk) => {
+                self.line.add(chunk.len());
+                Ok(chunk)
+            }
+            Err(error) => {
+                let error = from_reqwest(&error, &self.server);
+                self.line.fail(error.kind());
+                Err(error)
+            }
+        }))
+    }
+}
+
+impl fmt::Debug for BodyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyStream").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// `ProtocolViolation` for a web page, broken JSON and missing fields. The message says where, never what is there:
+/// an answer may hold a bearer.
+pub fn read_json<T: DeserializeOwned>(server: &str, headers: &HeaderMap, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| {
+        let start = String::from_utf8_lossy(body.get(..body.len().min(16 * 1024)).unwrap_or_default());
+        if is_html(headers, &start) {
+            return web_page(server, title(&start).map(|title| foreign_text(title, &[])).as_deref());
+        }
+        let text = error.to_string();
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "ends too early".to_owned(),
+            serde_json::error::Category::Data if text.starts_with("missing field") => {
+                format!("lacks a field ({})", text.split(" at line").next().unwrap_or_default())
+            }
+            serde_json::error::Category::Data => "does not have the form that the web API says".to_owned(),
+            _ => "is no JSON".to_owned(),
+        };
+        let (line, column) = (error.line(), error.column());
+        let message = format!("{server}'s answer {what}, at line {line}, column {column}.");
+        Error::new(ErrorKind::ProtocolViolation, message)
+            .with_hint("Check that the address is an Update Service, and that no proxy changes its answers.")
+            .with_server(server)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::update_service::model::PackageVersion;
+
+    fn read(body: &str) -> Error {
+        read_json::<Vec<PackageVersion>>("https://a.example", &HeaderMap::new(), body.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn broken_json_is_told_by_its_place_and_never_by_its_text() {
+        for (body, what) in [
+            (r#"[{"packageId":"a"}]"#, "missing field `version`"),
+            (r#"[{"packageId":"a","version""#, "ends too early"),
+            (r#"{"token":"hunter2"}"#, "does not have the form"),
+            (r#"["hunter2"]"#, "does not have the form"),
+            ("hunter2", "is no JSON"),
+            ("<html><title>Sign in</title>hunter2", "'Sign in'"),
+        ] {
+            let error = read(body);
+            assert_eq!(error.kind(), ErrorKind::ProtocolViolation);
+            assert!(error.message().contains(what), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}
