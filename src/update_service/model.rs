@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::bearer::User;
+
 /// A package: its newest version's properties. `GET /api/v1/Packages`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,18 +98,6 @@ pub struct Installer {
     /// When it appeared.
     #[serde(default)]
     pub published: Option<Timestamp>,
-}
-
-/// The signed-in user, as the exchange tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct User {
-    /// The server's key of the user.
-    pub user_id: String,
-    /// The address that also signs in.
-    pub email: String,
-    /// For people to read.
-    pub full_name: Option<String>,
 }
 
 /// `GET /api/v1/Account`.
