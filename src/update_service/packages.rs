@@ -120,8 +120,8 @@ impl UpdateService {
     }
 
     async fn versions_singly(&self, context: &Context, ids: &[String]) -> Result<Vec<PackageVersion>, Error> {
-        let questions = stream::iter(ids).map(|id| async move {
-            match self.versions(context, id).await {
+        let questions = stream::iter(ids.to_vec()).map(|id| async move {
+            match self.versions(context, &id).await {
                 Err(error) if error.kind() == ErrorKind::PackageNotFound => Ok(Vec::new()),
                 answered => answered,
             }
