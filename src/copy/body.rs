@@ -1,0 +1,216 @@
+//! The destination's end of a transfer: one bounded buffer between the relay and the upload that it feeds.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as Poller, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{Error, ErrorKind};
+use crate::operation::Transfer;
+
+/// Bytes that one transfer holds at most, besides the chunk that waits for room.
+const BUFFER: u32 = 1 << 20;
+
+/// The bytes of an upload, in the chunks in which the source sent them.
+///
+/// It ends well only when the relay said so. A relay that gives up or is cancelled makes it end in an error, so that
+/// a chunked upload is never taken for whole.
+#[derive(Debug)]
+pub struct Body {
+    pieces: UnboundedReceiver<Piece>,
+    flow: Arc<Flow>,
+    ended: bool,
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.pieces.poll_recv(poller));
+        Poll::Ready(match next {
+            Some(Piece::Chunk(chunk)) => {
+                self.flow.took(chunk.bytes.len());
+                Some(Ok(chunk.bytes))
+            }
+            Some(Piece::End) => {
+                self.ended = true;
+                None
+            }
+            None => {
+                self.ended = true;
+                Some(Err(Error::new(ErrorKind::Cancelled, "The upload was given up before its end.")))
+            }
+        })
+    }
+}
+
+#[derive(Debug)]
+enum Piece {
+    Chunk(Chunk),
+    End,
+}
+
+/// A chunk and the room that it takes in the buffer, until its last clone is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    pub(super) bytes: Bytes,
+    _room: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Chunk {
+    #[cfg(test)]
+    pub(super) fn unbounded(bytes: Bytes) -> Self {
+        Self { bytes, _room: None }
+    }
+}
+
+/// The relay's end of a [`Body`].
+#[derive(Debug)]
+pub(super) struct Feed {
+    pieces: UnboundedSender<Piece>,
+    room: Arc<Semaphore>,
+}
+
+/// A feed and the body that it fills. `transfer` shows what the destination takes.
+pub(super) fn channel(transfer: Arc<Transfer>, sent: Arc<AtomicU64>) -> (Feed, Body, Arc<Flow>) {
+    let (sender, pieces) = mpsc::unbounded_channel();
+    let moved = Mutex::new(Instant::now());
+    let flow = Arc::new(Flow { taken: AtomicU64::new(0), moved, transfer, sent });
+    let room = Arc::new(Semaphore::new(BUFFER as usize));
+    (Feed { pieces: sender, room }, Body { pieces, flow: flow.clone(), ended: false }, flow)
+}
+
+impl Feed {
+    /// Waits until the buffer has room for `bytes`. A chunk larger than the buffer takes all of it.
+    pub(super) async fn admit(&self, bytes: Bytes) -> Chunk {
+        let size = u32::try_from(bytes.len()).unwrap_or(BUFFER).min(BUFFER);
+        // The semaphore is never closed; were it, the chunk would go unbounded.
+        let room = self.room.clone().acquire_many_owned(size).await.ok().map(Arc::new);
+        Chunk { bytes, _room: room }
+    }
+
+    /// Hands a chunk on. False: the destination no longer reads.
+    pub(super) fn send(&self, chunk: Chunk) -> bool {
+        self.pieces.send(Piece::Chunk(chunk)).is_ok()
+    }
+
+    /// Lets the upload end well. A body of known length may be gone already, with its last byte.
+    pub(super) fn end(self) {
+        self.pieces.send(Piece::End).ok();
+    }
+}
+
+/// What moves at the destination's end.
+#[derive(Debug)]
+pub(super) struct Flow {
+    taken: AtomicU64,
+    moved: Mutex<Instant>,
+    transfer: Arc<Transfer>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Flow {
+    /// Bytes that the destination has taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Waits for `wait`. None: meanwhile the destination took nothing for as long as `limit` says, counted from when
+    /// the wait began: what we ourselves held back before is not its fault.
+    pub(super) async fn watch<T>(&self, wait: impl Future<Output = T>, limit: impl Fn() -> Duration) -> Option<T> {
+        let began = Instant::now();
+        let mut wait = pin!(wait);
+        loop {
+            let deadline = self.moved().max(began) + limit();
+            if let Ok(value) = timeout_at(deadline, &mut wait).await {
+                return Some(value);
+            }
+            if self.moved().max(began) + limit() <= Instant::now() {
+                return None;
+            }
+        }
+    }
+
+    fn took(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+        self.transfer.advance(bytes);
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn moved(&self) -> Instant {
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+    use crate::log::{Log, LogLevel};
+    use crate::operation::Context;
+
+    fn pair() -> (Feed, Body, Arc<Flow>) {
+        let transfer = Context::new(Log::new(LogLevel::None)).progress().transfer("a 1.0", 0);
+        channel(Arc::new(transfer), Arc::default())
+    }
+
+    #[tokio::test]
+    async fn a_body_whose_relay_goes_away_ends_in_an_error() {
+        let (feed, mut body, _) = pair();
+        assert!(feed.send(Chunk::unbounded("a".into())));
+        drop(feed);
+        assert_eq!(body.next().await.unwrap().unwrap(), "a");
+        assert_eq!(body.next().await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_buffer_is_bounded_until_the_destination_and_the_hash_have_let_go() {
+        let (feed, mut body, flow) = pair();
+        let chunk = feed.admit(vec![0; BUFFER as usize].into()).await;
+        let hashed = chunk.clone();
+        assert!(feed.send(chunk));
+        assert!(feed.admit("b".into()).now_or_never().is_none(), "full");
+        assert_eq!(body.next().await.unwrap().unwrap().len(), BUFFER as usize);
+        assert!(feed.admit("b".into()).now_or_never().is_none(), "not hashed yet");
+        drop(hashed);
+        assert!(feed.admit("b".into()).now_or_never().is_some());
+        assert_eq!(flow.taken(), u64::from(BUFFER));
+        feed.end();
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_that_takes_something_now_and_then_has_not_stalled() {
+        let (feed, mut body, flow) = pair();
+        for _ in 0..5 {
+            assert!(feed.send(Chunk::unbounded("a".into())));
+        }
+        let reader = tokio::spawn(async move {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                body.next().await.unwrap().unwrap();
+            }
+            body
+        });
+        let began = Instant::now();
+        let stalled = flow.watch(std::future::pending::<()>(), || Duration::from_secs(60)).await;
+        assert!(stalled.is_none());
+        assert_eq!(began.elapsed().as_secs(), 310, "60 s after the last byte was taken");
+        assert!(reader.is_finished());
+    }
+}
