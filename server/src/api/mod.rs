@@ -1,0 +1,93 @@
+//! The Update Service web API. One table of routes; one file a group of calls.
+
+pub mod account;
+pub mod auth;
+pub mod content;
+pub mod drain;
+pub mod exchange;
+pub mod installers;
+pub mod packages;
+pub mod params;
+pub mod problem;
+pub mod publish;
+pub mod receive;
+pub mod settings;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::middleware;
+use axum::routing::{MethodRouter, delete, get, post};
+
+use crate::bearer::Bearers;
+use crate::store::Store;
+use crate::tokens::Limits;
+use problem::Problem;
+
+/// What every call gets.
+#[derive(Clone)]
+pub struct App {
+    /// Rows and blobs.
+    pub store: Store,
+    /// Signs and checks bearers.
+    pub bearers: Arc<Bearers>,
+    /// Of refused exchanges.
+    pub limits: Limits,
+    /// Whether content and installer downloads need a bearer.
+    pub client_authentication: bool,
+    /// Injected failures.
+    #[cfg(feature = "faults")]
+    pub faults: crate::faults::Faults,
+}
+
+/// A route: its path, and its methods for the test against `docs/openapi.yaml`.
+struct Route {
+    path: &'static str,
+    #[cfg_attr(not(test), allow(dead_code))]
+    methods: &'static [&'static str],
+    handlers: MethodRouter<App>,
+}
+
+fn routes() -> Vec<Route> {
+    let route = |path, methods, handlers| Route { path, methods, handlers };
+    vec![
+        route("/api/v1/PersonalTokens/authenticate", &["post"], post(exchange::authenticate)),
+        route(
+            "/api/v1/Packages",
+            &["get", "post", "delete"],
+            get(packages::list).merge(post(publish::publish)).merge(delete(packages::remove)),
+        ),
+        route("/api/v1/Packages/versions", &["get"], get(packages::versions)),
+        route("/api/v1/Packages/versions/query", &["post"], post(packages::versions_of_many)),
+        route("/api/v1/Packages/content", &["get", "head"], get(packages::content)),
+        route("/api/v1/installers", &["get", "post"], get(installers::list).merge(post(installers::publish))),
+        route("/api/v1/installers/{id}", &["get"], get(installers::one)),
+        route("/api/v1/installers/{id}/download", &["get", "head"], get(installers::download)),
+        route("/api/v1/Settings/server", &["get"], get(settings::server)),
+        route("/api/v1/Account", &["get"], get(account::account)),
+    ]
+}
+
+/// The whole API.
+pub fn router(app: App) -> Router {
+    let router = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handlers));
+    let router = router
+        .fallback(async || Problem::not_found("There is no such call; docs/openapi.yaml lists those that are."))
+        .method_not_allowed_fallback(async |method: Method| {
+            let detail = format!("This call does not take {method}.");
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+        });
+    #[cfg(feature = "faults")]
+    let router = crate::faults::install(router, &app);
+    router.layer(middleware::from_fn(drain::unread)).layer(middleware::from_fn(log)).with_state(app)
+}
+
+/// A line a request; without its query, which may hold a token.
+async fn log(request: axum::extract::Request, next: middleware::Next) -> axum::response::Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let begun = std::time::Instant::now();
+    let response = next.run(request).await;
+    tracing::info!(%method, path, status = response.status().as_u16(), elapsed = ?begun.elapsed(), "request");
+    response
+}

@@ -1,0 +1,60 @@
+//! Receiving a body into a blob.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+
+use super::problem::Problem;
+use crate::store::Store;
+use crate::store::blobs::{BlobWriter, FreshBlob, hex};
+
+/// How long a client may send nothing.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// The digest that a client announces in `Repr-Digest`, as hex (RFC 9530). Other algorithms are not looked at.
+pub fn announced(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let invalid = || Problem::bad_request("The Repr-Digest header holds no sha-256=:base64 of 32 bytes:.");
+    for value in headers.get_all("repr-digest") {
+        for member in value.to_str().map_err(|_| invalid())?.split(',') {
+            let Some((name, value)) = member.trim().split_once('=') else { continue };
+            if name == "sha-256" {
+                let inner = value.strip_prefix(':').and_then(|value| value.strip_suffix(':')).ok_or_else(invalid)?;
+                let bytes = STANDARD.decode(inner).map_err(|_| invalid())?;
+                return if bytes.len() == 32 { Ok(Some(hex(&bytes))) } else { Err(invalid()) };
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Stores the body as it comes, and checks it against `announced`. What was stored of a body that breaks off, or that
+/// is another one, is removed.
+pub async fn receive(store: &Store, body: Body, announced: Option<&str>) -> Result<FreshBlob, Problem> {
+    let mut writer = BlobWriter::new(&store.blobs);
+    let mut frames = body.into_data_stream();
+    loop {
+        let frame = tokio::time::timeout(SILENCE, frames.next()).await.map_err(|_| {
+            let detail = format!("Nothing came for {} seconds. Nothing was changed.", SILENCE.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+        })?;
+        let Some(frame) = frame else { break };
+        let bytes = frame.map_err(|_| Problem::bad_request("The body broke off. Nothing was changed."))?;
+        writer.write(bytes).await?;
+    }
+    let blob = writer.finish().await?;
+    match announced {
+        Some(announced) if announced != blob.sha256 => {
+            let detail = format!(
+                "The body's SHA-256 is {}, not {announced} as Repr-Digest says. Nothing was changed.",
+                blob.sha256
+            );
+            blob.discard().await;
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "checksum-mismatch", detail))
+        }
+        _ => Ok(blob),
+    }
+}

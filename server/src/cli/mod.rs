@@ -1,0 +1,60 @@
+//! The command line: one file a command. A command that fails gives one line, without `error: `.
+
+mod check;
+mod installer;
+mod package;
+mod serve;
+mod token;
+mod user;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::StoreArgs;
+use crate::store::Store;
+
+/// A server with the Update Service web API: for demo, tests and small sites.
+#[derive(Parser, Debug)]
+#[command(name = "uss-server", version, about)]
+pub struct Cli {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Serve the web API until SIGTERM or Ctrl-C
+    Serve(serve::Serve),
+    /// Manage users
+    #[command(subcommand)]
+    User(user::User),
+    /// Manage personal access tokens
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Manage installers
+    #[command(subcommand)]
+    Installer(installer::Installer),
+    /// Add packages, or make one
+    #[command(subcommand)]
+    Package(package::Package),
+    /// Verify every blob against its digest
+    Check,
+}
+
+/// Runs the command that was asked for.
+pub async fn run(cli: Cli) -> Result<(), String> {
+    match cli.command {
+        Command::Serve(serve) => serve::run(serve, &cli.store).await,
+        Command::User(user) => user::run(user, &cli.store).await,
+        Command::Token(token) => token::run(token, &cli.store).await,
+        Command::Installer(installer) => installer::run(installer, &cli.store).await,
+        Command::Package(package) => package::run(package, &cli.store).await,
+        Command::Check => check::run(&cli.store).await,
+    }
+}
+
+/// Opens the store; `create` for commands that may come first.
+async fn open(store: &StoreArgs, create: bool) -> Result<Store, String> {
+    Store::open(&store.places()?, create).await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,128 @@
+//! `serve`: the web API on a socket.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::{self, App};
+use crate::bearer::Bearers;
+use crate::config::StoreArgs;
+use crate::instant::MINUTE;
+use crate::listen;
+use crate::store::{Store, sweep};
+use crate::tls;
+use crate::tokens::Limits;
+
+/// Between two sweeps.
+const SWEEP: Duration = Duration::from_secs(600);
+
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Address and port; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8060", env = "USS_SERVER_LISTEN")]
+    listen: SocketAddr,
+    /// Certificate chain (PEM) for https
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key (PEM) for https
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Whether content and installer downloads need a bearer, as every other call does
+    #[arg(long, value_name = "on|off", default_value = "on")]
+    client_authentication: Switch,
+    /// How long a bearer lives
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, value_parser = clap::value_parser!(i64).range(1..=1440))]
+    bearer_life: i64,
+    /// Wrong tokens within five minutes before 429, for one user name; an address gets five times that
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    failure_limit: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
+    let filter = EnvFilter::try_from_env("USS_SERVER_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    let acceptor = match (&serve.tls_cert, &serve.tls_key) {
+        (Some(certificates), Some(key)) => Some(tls::acceptor(certificates, key)?),
+        _ => None,
+    };
+    let store = super::open(store, true).await?;
+    let app = App {
+        bearers: Arc::new(Bearers::new(&store.keys, serve.bearer_life * MINUTE)),
+        limits: Limits { per_user: serve.failure_limit, per_address: serve.failure_limit * 5 },
+        client_authentication: serve.client_authentication == Switch::On,
+        store: store.clone(),
+        #[cfg(feature = "faults")]
+        faults: crate::faults::Faults::default(),
+    };
+    let failed = |error: std::io::Error| format!("listening on {}: {error}", serve.listen);
+    let listener = TcpListener::bind(serve.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let stop = stop_signal()?;
+    let scheme = if acceptor.is_some() { "https" } else { "http" };
+    announce(&format!("listening on {scheme}://{address}"))?;
+
+    let sweeping = tokio::spawn(sweep_now_and_then(store.clone(), stop.clone()));
+    listen::serve(listener, acceptor, api::router(app), stop).await;
+    sweeping.await.map_err(|error| error.to_string())?;
+    store.database.close().await;
+    Ok(())
+}
+
+/// The first line on stdout; whoever started the server waits for it.
+fn announce(line: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(|error| format!("writing to stdout: {error}"))
+}
+
+fn stop_signal() -> Result<CancellationToken, String> {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| format!("waiting for SIGTERM: {error}"))?;
+    tokio::spawn(async move {
+        #[cfg(unix)]
+        let interrupted = async {
+            tokio::select! {
+                _ = terminate.recv() => Ok(()),
+                interrupted = tokio::signal::ctrl_c() => interrupted,
+            }
+        };
+        #[cfg(not(unix))]
+        let interrupted = tokio::signal::ctrl_c();
+        if let Err(error) = interrupted.await {
+            tracing::error!(%error, "Ctrl-C cannot be waited for; stopping");
+        }
+        stopped.cancel();
+    });
+    Ok(stop)
+}
+
+async fn sweep_now_and_then(store: Store, stop: CancellationToken) {
+    loop {
+        match sweep::sweep(&store).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "objects that nothing needs were removed"),
+            Err(error) => tracing::warn!(%error, "sweeping failed; it is tried again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+    }
+}

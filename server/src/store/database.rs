@@ -1,0 +1,98 @@
+//! The pool, one type for every database, and the schema's migrations.
+//!
+//! SQL is plain enough for SQLite and PostgreSQL: TEXT, BIGINT, `$1`, ON CONFLICT, RETURNING.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Executor, SqlStr, Transaction};
+use url::Url;
+
+use super::StoreError;
+
+/// Connections a process holds at most; each of SQLite's is a thread.
+const CONNECTIONS: u32 = 8;
+
+/// Migrations of SQLite, in their order. Never change one that was released: add one.
+const SQLITE: [(i64, &str, &str); 1] = [(1, "begin", include_str!("../../migrations/sqlite/0001_begin.sql"))];
+
+/// A pool, shared by clones.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: AnyPool,
+}
+
+impl Database {
+    /// Opens the database at `url`, makes it where `create` says so, and brings its schema up to date.
+    pub async fn open(data: &Path, url: &Url, create: bool) -> Result<Self, StoreError> {
+        if url.scheme() != "sqlite" {
+            return Err(StoreError::Address(format!(
+                "the database address has the scheme '{}'; this server speaks to sqlite:PATH only",
+                url.scheme()
+            )));
+        }
+        sqlx::any::install_default_drivers();
+        let mut url = url.clone();
+        url.query_pairs_mut().clear().append_pair("mode", if create { "rwc" } else { "rw" });
+        let options: AnyConnectOptions = url.as_str().parse()?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(30))
+            .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // FULL: a commit that was answered is on disk.
+                    let settings = "PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;";
+                    connection.execute(settings).await.map(|_| ())
+                })
+            })
+            .connect_lazy_with(options);
+        let database = Self { pool };
+        database.prepare(data).await.map_err(|error| match error {
+            StoreError::Database(sqlx::Error::Database(inner)) if inner.code().as_deref() == Some("14") => {
+                StoreError::Address(format!("there is no database in {}", data.display()))
+            }
+            other => other,
+        })?;
+        Ok(database)
+    }
+
+    /// Turns WAL on and migrates, one process at a time: SQLite has no lock that spans both.
+    async fn prepare(&self, data: &Path) -> Result<(), StoreError> {
+        if !data.is_dir() {
+            return Err(StoreError::Address(format!("there is no data in {}", data.display())));
+        }
+        let path = data.join("migrate.lock");
+        let lock = tokio::task::spawn_blocking(move || -> std::io::Result<File> {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            file.lock()?;
+            Ok(file)
+        })
+        .await??;
+        self.pool.execute("PRAGMA journal_mode = WAL").await?;
+        let migrations = SQLITE.map(|(version, description, sql)| {
+            Migration::new(version, description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
+        });
+        Migrator::with_migrations(migrations.into()).run(&self.pool).await?;
+        drop(lock);
+        Ok(())
+    }
+
+    /// For single statements.
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// A transaction that begins as a write, so that it never fails half-way for another writer.
+    pub async fn write(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Waits until every connection is closed.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,145 @@
+//! Everything that lasts: rows in a database, blobs in an object store.
+//!
+//! No state in the process: any number of servers and commands work on the same store at once. A change is one
+//! database transaction, made after the blob that it publishes is whole and on disk; so a crash at any point leaves
+//! the old state or the new one, and at worst objects that [`sweep`] removes.
+
+pub mod audit;
+pub mod blobs;
+pub mod database;
+pub mod failures;
+pub mod installers;
+pub mod packages;
+pub mod sweep;
+pub mod tokens;
+pub mod users;
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+
+use crate::config::Places;
+use crate::keys::Keys;
+use blobs::Blobs;
+use database::Database;
+
+/// One store, shared by clones.
+#[derive(Clone)]
+pub struct Store {
+    /// The rows.
+    pub database: Database,
+    /// The bytes.
+    pub blobs: Blobs,
+    /// The server's own keys.
+    pub keys: Arc<Keys>,
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the database's quota is full.
+    #[error("the store has no space left")]
+    Full,
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[source] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the database's schema could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The object store failed.
+    #[error("the blob store failed: {0}")]
+    Blobs(#[source] object_store::Error),
+    /// Reading or writing a file failed.
+    #[error("{0}")]
+    Io(#[source] io::Error),
+    /// A blob is not what the database says of it.
+    #[error("a blob is damaged: {0}")]
+    Damaged(String),
+    /// The address of a database or blob store that this server does not speak to, or that cannot be read.
+    #[error("{0}")]
+    Address(String),
+    /// A task of this process was lost.
+    #[error("an internal task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        /// SQLITE_FULL (sqlite.org/rescode.html), and PostgreSQL's disk_full.
+        const FULL: [&str; 2] = ["13", "53100"];
+        let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        if code.is_some_and(|code| FULL.contains(&code.as_str())) { Self::Full } else { Self::Database(error) }
+    }
+}
+
+impl From<object_store::Error> for StoreError {
+    fn from(error: object_store::Error) -> Self {
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            if inner.downcast_ref::<io::Error>().is_some_and(is_full) {
+                return Self::Full;
+            }
+            cause = inner.source();
+        }
+        Self::Blobs(error)
+    }
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        if is_full(&error) { Self::Full } else { Self::Io(error) }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl Store {
+    /// Opens the store, and makes it where `create` says so.
+    pub async fn open(places: &Places, create: bool) -> Result<Self, StoreError> {
+        if create {
+            std::fs::create_dir_all(&places.data)?;
+        }
+        let database = Database::open(&places.data, &places.database, create).await?;
+        let blobs = Blobs::open(&places.blobs)?;
+        let keys = Keys::read_or_create(&places.keys)?;
+        Ok(Self { database, blobs, keys: Arc::new(keys) })
+    }
+}
+
+/// A fresh id: a version 4 UUID (RFC 9562, section 5.4) from the system's random source, lower case.
+pub fn new_id() -> String {
+    let bits = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    let mut text = String::with_capacity(36);
+    for (place, digit) in hex.chars().enumerate() {
+        if matches!(place, 8 | 12 | 16 | 20) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_version_4_uuids() {
+        let id = new_id();
+        assert_eq!(id.len(), 36);
+        assert_eq!(id.as_bytes()[14], b'4');
+        assert!(matches!(id.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{id}");
+        assert_ne!(id, new_id());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart_however_deep_it_is_said() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = object_store::Error::Generic { store: "x", source: Box::new(full) };
+        assert!(matches!(StoreError::from(error), StoreError::Full));
+        assert!(matches!(StoreError::from(io::Error::from(io::ErrorKind::NotFound)), StoreError::Io(_)));
+    }
+}

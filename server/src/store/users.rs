@@ -1,0 +1,123 @@
+//! People and client services.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::audit::{self, Entry};
+use super::database::Database;
+use super::{Store, StoreError, new_id};
+use crate::instant;
+
+/// A user.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its id.
+    pub id: String,
+    /// Signs in.
+    pub name: String,
+    /// Signs in too.
+    pub email: String,
+    /// May be empty.
+    pub first_name: String,
+    /// May be empty.
+    pub last_name: String,
+    /// May publish and delete.
+    pub admin: bool,
+    /// May do anything at all.
+    pub enabled: bool,
+}
+
+impl User {
+    /// First and last name, or the name that signs in.
+    pub fn full_name(&self) -> String {
+        let full = format!("{} {}", self.first_name, self.last_name);
+        if full.trim().is_empty() { self.name.clone() } else { full.trim().to_owned() }
+    }
+
+    /// Whether this name or e-mail address, in any case, is this user's.
+    pub fn answers_to(&self, name: &str) -> bool {
+        let name = key(name);
+        key(&self.name) == name || key(&self.email) == name
+    }
+}
+
+/// A user to add.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Signs in.
+    pub name: String,
+    /// Signs in too.
+    pub email: String,
+    /// May be empty.
+    pub first_name: String,
+    /// May be empty.
+    pub last_name: String,
+    /// May publish and delete.
+    pub admin: bool,
+    /// A PHC string; none: no sign-in to the pages.
+    pub password_hash: Option<String>,
+}
+
+/// What names are compared by.
+pub fn key(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// Reads a user from the columns that begin at `first`: id, name, email, first_name, last_name, admin, enabled.
+pub fn from_row(row: &AnyRow, first: usize) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.try_get(first)?,
+        name: row.try_get(first + 1)?,
+        email: row.try_get(first + 2)?,
+        first_name: row.try_get(first + 3)?,
+        last_name: row.try_get(first + 4)?,
+        admin: row.try_get::<i64, _>(first + 5)? != 0,
+        enabled: row.try_get::<i64, _>(first + 6)? != 0,
+    })
+}
+
+/// The user of this name or e-mail address.
+pub async fn find(database: &Database, name: &str) -> Result<Option<User>, StoreError> {
+    let row = sqlx::query(
+        "SELECT u.id, u.name, u.email, u.first_name, u.last_name, u.admin, u.enabled FROM users u \
+         WHERE u.name_key = $1 OR u.email_key = $1",
+    )
+    .bind(key(name))
+    .fetch_optional(database.pool())
+    .await?;
+    row.map(|row| from_row(&row, 0)).transpose()
+}
+
+/// Adds a user. None: the name or the address is another user's.
+pub async fn add(store: &Store, user: &NewUser, by: &Entry) -> Result<Option<String>, StoreError> {
+    let mut transaction = store.database.write().await?;
+    // Both columns for both: one user's name must not be another's address.
+    let taken = sqlx::query("SELECT id FROM users WHERE name_key IN ($1, $2) OR email_key IN ($1, $2)")
+        .bind(key(&user.name))
+        .bind(key(&user.email))
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if taken.is_some() {
+        return Ok(None);
+    }
+    let id = new_id();
+    sqlx::query(
+        "INSERT INTO users (id, name, name_key, email, email_key, first_name, last_name, password_hash, admin, enabled, \
+         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)",
+    )
+    .bind(id.clone())
+    .bind(user.name.clone())
+    .bind(key(&user.name))
+    .bind(user.email.clone())
+    .bind(key(&user.email))
+    .bind(user.first_name.clone())
+    .bind(user.last_name.clone())
+    .bind(user.password_hash.clone())
+    .bind(i64::from(user.admin))
+    .bind(instant::now())
+    .execute(&mut *transaction)
+    .await?;
+    audit::write_in(&mut transaction, by, "user.add", &user.name, "created").await?;
+    transaction.commit().await?;
+    Ok(Some(id))
+}

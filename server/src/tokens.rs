@@ -1,0 +1,124 @@
+//! The token core: making a value, and exchanging it for a bearer. Both dialects and the pages stand on it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use uss::Secret;
+
+use crate::keys::Keys;
+use crate::store::audit::{self, Entry};
+use crate::store::blobs::hex;
+use crate::store::tokens::{self, NewToken, Status, Token};
+use crate::store::users::User;
+use crate::store::{Store, StoreError, failures};
+
+/// Random bytes in a value; their base64 has 88 characters, among them `/`, `+` and `=`.
+const VALUE_BYTES: usize = 64;
+
+/// How many refused exchanges within five minutes are answered before 429.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For one user name, from wherever.
+    pub per_user: i64,
+    /// From one address, for whichever names.
+    pub per_address: i64,
+}
+
+/// What an exchange comes to.
+#[derive(Debug)]
+pub enum Exchange {
+    /// The value is right, and it is this user's.
+    Accepted(Box<(Token, User)>),
+    /// Some part is wrong; never which.
+    Refused,
+    /// The value is right, but no longer opens anything.
+    Ended(Status),
+    /// The value is right, but the user was disabled.
+    Disabled,
+    /// Too many were refused; how many seconds to wait.
+    Limited(u64),
+}
+
+/// What the database keeps instead of a value.
+pub fn hash(keys: &Keys, value: &str) -> String {
+    // HMAC takes keys of any length (RFC 2104), so there is no error to tell.
+    match Hmac::<Sha256>::new_from_slice(&keys.tokens()) {
+        Ok(mut mac) => {
+            mac.update(value.as_bytes());
+            hex(&mac.finalize().into_bytes())
+        }
+        Err(_) => String::new(),
+    }
+}
+
+/// Makes a token of `user`. The value is shown once and kept nowhere.
+pub async fn create(
+    store: &Store,
+    user: &User,
+    name: &str,
+    description: &str,
+    expires_at: Option<i64>,
+    by: &Entry,
+) -> Result<(String, Secret), StoreError> {
+    let value = Secret::new(STANDARD.encode(rand::random::<[u8; VALUE_BYTES]>()));
+    let token = NewToken {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        expires_at,
+        hash: hash(&store.keys, value.expose()),
+    };
+    let id = tokens::add(store, user, &token, by).await?;
+    Ok((id, value))
+}
+
+/// Checks a name and a value.
+///
+/// The same work for whatever is wrong: one keyed hash, one indexed lookup by it, one count of the failure. Whoever
+/// holds a right value is never limited by the failures of others.
+pub async fn exchange(
+    store: &Store,
+    limits: Limits,
+    name: &str,
+    value: &str,
+    address: &str,
+) -> Result<Exchange, StoreError> {
+    let found = tokens::find_by_hash(&store.database, &hash(&store.keys, value)).await?;
+    let by = Entry { actor: name.to_owned(), address: Some(address.to_owned()) };
+    let refused = |outcome: &'static str| audit::write(&store.database, &by, "token.exchange", "", outcome);
+    match found {
+        Some((token, user)) if user.answers_to(name) => match token.status() {
+            Status::Active if !user.enabled => {
+                refused("user disabled").await?;
+                Ok(Exchange::Disabled)
+            }
+            Status::Active => {
+                tokens::used(&store.database, &token, address).await?;
+                Ok(Exchange::Accepted(Box::new((token, user))))
+            }
+            Status::Expired => {
+                refused("expired").await?;
+                Ok(Exchange::Ended(Status::Expired))
+            }
+            Status::Revoked => {
+                refused("revoked").await?;
+                Ok(Exchange::Ended(Status::Revoked))
+            }
+        },
+        _ => {
+            let user: String = crate::store::users::key(name).chars().take(200).collect();
+            let subjects =
+                [(format!("user:{user}"), limits.per_user), (format!("address:{address}"), limits.per_address)];
+            match failures::count(&store.database, &subjects).await? {
+                None => {
+                    refused("refused").await?;
+                    Ok(Exchange::Refused)
+                }
+                Some(wait) => {
+                    refused("limited").await?;
+                    Ok(Exchange::Limited(wait))
+                }
+            }
+        }
+    }
+}
