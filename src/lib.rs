@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! ffi -> update_service | copy -> connection -> bearer | http -> secret | server_url | error | log
-//! version, version_query, package: pure, callable from anywhere
+//! version, version_query, package, selection, wildcard: pure, callable from anywhere
 //! operation, runtime: where everything runs
 //! ```
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -20,10 +20,12 @@ pub mod operation;
 pub mod package;
 pub mod runtime;
 pub mod secret;
+pub mod selection;
 pub mod server_url;
 pub mod update_service;
 pub mod version;
 pub mod version_query;
+pub mod wildcard;
 
 pub use error::{Error, ErrorKind};
 pub use secret::Secret;

@@ -2,7 +2,7 @@
 //!
 //! - [`routes`]: every path, once.
 //! - [`model`]: what the answers say.
-//! - `packages`, `installers`: catalogues. `content`: bytes out, resumable. `publish`: bytes in.
+//! - `packages`, `installers`: catalogues; `select`: version queries on them. `content`: bytes out, resumable. `publish`: bytes in.
 //! - `invoke`: any other call, by its path.
 
 mod content;
@@ -13,6 +13,7 @@ pub mod model;
 mod packages;
 mod publish;
 pub mod routes;
+mod select;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,6 +26,7 @@ pub use invoke::{Invocation, InvokeBody, Invoked};
 pub use model::User;
 pub use publish::{Publish, PublishInstaller, Published, Stored};
 pub use routes::Routes;
+pub use select::{Selected, Wanted};
 
 use crate::connection::{Connection, Credential};
 use crate::error::{Error, ErrorKind};
