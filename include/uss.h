@@ -104,6 +104,33 @@ int32_t uss_debug_counts(uint64_t *counts,
                          uint32_t len);
 
 /**
+ * Makes a connection; `out->id` is its id, for the commands. Nothing goes over the network yet.
+ *
+ * `fields` are described below. `secret` is the personal access token as UTF-16 code units, copied at once; wiping
+ * the caller's copy is the caller's duty. A connection without a user and a secret is not authenticated.
+ *
+ * The connection is the caller's until uss_connection_close.
+ *
+ * Returns USS_OK, or USS_FAILED: a field is not right; a user without a secret or a secret without a user; plain http
+ * to another machine (`InsecureTransport`); a file that a field names cannot be used.
+ *
+ * The caller promises:
+ * `fields` is NULL or readable for `len` bytes, `secret` for `secret_len` units; `out` is NULL or writable.
+ */
+int32_t uss_connection_open(const uint8_t *fields,
+                            uint32_t len,
+                            const uint16_t *secret,
+                            uint32_t secret_len,
+                            struct uss_out *out);
+
+/**
+ * Closes a connection. Operations that use it go on.
+ *
+ * Returns USS_OK, or USS_FAILED for an id that is no connection.
+ */
+int32_t uss_connection_close(uint64_t connection);
+
+/**
  * Starts a command; `out->id` is the operation. The commands, their fields and rows are described below.
  *
  * The operation is the caller's until uss_op_free.
@@ -238,9 +265,105 @@ int32_t uss_secret_take(uint64_t secret,
 /*
  * Fields of connections and commands.
  *
+ *   Fields of uss_connection_open:
+ *     server (text): The server's address; https if it has no scheme. Plain http is for this machine alone:
+ *       localhost, 127.0.0.0/8, ::1.
+ *     user (optional text): Who signs in; the secret stands beside the fields.
+ *     tokenVariable (optional text): An environment variable that holds the secret, read here instead of given
+ *       beside the fields.
+ *     timeout (optional seconds): To connect, and between two bytes; never of a whole transfer. 30 if not given.
+ *     proxy (optional text): The proxy's address. If not given: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, else the
+ *       system's. This machine is never reached through one.
+ *     proxyCredential (optional id of a connection): A connection whose user and secret sign in at the proxy;
+ *       its server is not used.
+ *     noProxy (boolean, false if not given): No proxy at all.
+ *     certificateAuthority (optional path): A PEM file with roots that are trusted beside the system's.
+ *     skipCertificateCheck (boolean, false if not given): Trusts any certificate.
+ *     allowUnencryptedAuthentication (boolean, false if not given): Lets a secret travel over plain http to
+ *       another machine.
+ *     routeFile (optional path): A JSON file that overrides routes of the web API.
+ *
  *   Every command also has:
  *     log (name): Which log lines are kept: `none`, `verbose` or `debug`; none if not given.
  *     format (name): How rows are written: `clixml` or `json`; clixml if not given.
  *     lease (seconds): How long the operation is kept when nobody waits for it or takes from it; 900 if not
  *       given.
+ *
+ * connect
+ *   Signs in, and asks who that is. Warns in the log when the personal token ends within 14 days.
+ *     connection (id of a connection): Where, and as whom.
+ *   Rows: one Uss.Connection.
+ *
+ * packages
+ *   The packages of a server, as their newest versions describe them.
+ *     connection (id of a connection): Whose.
+ *     id (list of texts): Only these, in this order; `*` is any text, `?` any character. An id without them must
+ *       exist.
+ *     search (optional text): Only what the server finds for this text.
+ *   Rows: Uss.Package; an error item for an id that the server does not have.
+ *
+ * versions
+ *   The versions of packages that queries select.
+ *     connection (id of a connection): Whose.
+ *     packageId (list of texts): The packages.
+ *     versionQuery (list of texts): Which version of each, in the same order; empty is the newest. If not given:
+ *       the newest of all.
+ *     all (boolean, false if not given): Every version that a query admits, newest first, instead of the one
+ *       that it selects.
+ *   Rows: Uss.PackageVersion; an error item for a package that fails, in its place.
+ *
+ * installers
+ *   The installers of a server.
+ *     connection (id of a connection): Whose.
+ *     installerId (list of texts): Only those with these GUIDs.
+ *     name (list of texts): Only those with these names; `*` is any text, `?` any character. A name without them
+ *       must exist. Not used beside GUIDs.
+ *   Rows: Uss.Installer; an error item for one that the server does not have.
+ *
+ * remove
+ *   Removes versions of packages.
+ *     connection (id of a connection): From where.
+ *     packageId (list of texts): The packages.
+ *     versionQuery (list of texts): An exact version of each, in the same order. Give these or all.
+ *     all (boolean, false if not given): Every version of each, pre-releases too.
+ *   Rows: none; an error item for each that was not removed.
+ *
+ * test
+ *   Whether a server has a version of each package that its query selects.
+ *     connection (id of a connection): The server.
+ *     packageId (list of texts): The packages.
+ *     versionQuery (list of texts): Which version of each, in the same order; empty is any release.
+ *   Rows: a boolean for each package; an error item in its place where that cannot be told.
+ *
+ * new-package
+ *   Makes a package archive: a manifest and files. A package without files is a bundle of its dependencies.
+ *     id (text): The manifest's Id: lower-case letters, digits, hyphens and slashes.
+ *     name (optional text): The manifest's Name.
+ *     displayName (optional text): The manifest's DisplayName.
+ *     description (optional text): The manifest's Description.
+ *     version (text): The manifest's Version.
+ *     outputDir (path): The folder that the archive is written to, as ID-VERSION.zip.
+ *     inputPath (list of paths): Files and folders that go into the archive.
+ *     dependencyId (list of texts): The packages that it needs.
+ *     dependencyVersionQuery (list of texts): Which version of each, in the same order; if not given, the
+ *       newest.
+ *     dependencyOptional (list of booleans): Whether each is not needed to work, in the same order; if not
+ *       given, none.
+ *     dependencyOnlyRestrictVersion (list of booleans): Whether each only restricts what something else brings
+ *       in, in the same order; if not given, none.
+ *     force (boolean, false if not given): Replaces an archive that is there.
+ *   Rows: one Uss.PackageFile.
+ *
+ * invoke
+ *   Makes any call on a server, signed like every other.
+ *     connection (id of a connection): The server.
+ *     path (text): The path with its query, percent-encoded.
+ *     method (optional text): GET if not given.
+ *     body (optional text): Text to send.
+ *     bodyBase64 (optional text): Bytes to send, in Base64.
+ *     contentType (optional text): application/json if not given.
+ *     inFile (optional path): A file to send.
+ *     outFile (optional path): A file that the answer is written to, once it is whole.
+ *   Rows: the answer: JSON as objects without a type name, an array as a row for each element, instants as
+ *     DateTime in UTC; other text as one string. None for an empty answer, or one that went to a file.
  */

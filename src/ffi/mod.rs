@@ -30,6 +30,8 @@
 // The exported functions, in the order of the header; the blank lines keep rustfmt from sorting them.
 pub mod debug;
 
+pub mod connection;
+
 pub mod operation;
 
 pub mod buffer;
@@ -45,6 +47,7 @@ mod panics;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind};
+use commands::{FieldType, Flaw};
 
 /// The version of this interface. A caller that was made for another version must not go on.
 pub const USS_ABI_VERSION: u32 = 1;
@@ -159,11 +162,14 @@ impl Fields {
     }
 
     /// Takes the field `name`.
-    fn take<T: commands::FieldType>(&mut self, name: &str) -> Result<T, Error> {
+    fn take<T: FieldType>(&mut self, name: &str) -> Result<T, Error> {
         let values = self.values.remove(name).unwrap_or_default();
-        T::read(values).map_err(|what| {
-            let message = format!("The field '{name}' of {} {what}", self.of);
-            Error::new(ErrorKind::InvalidArgument, message).with_target(name)
+        T::read(values).map_err(|flaw| match flaw {
+            Flaw::Value(what) => {
+                let message = format!("The field '{name}' of {} {what}", self.of);
+                Error::new(ErrorKind::InvalidArgument, message).with_target(name)
+            }
+            Flaw::Handle(error) => error.with_target(name),
         })
     }
 

@@ -9,6 +9,7 @@ use jiff::{Timestamp, TimestampRound, Unit};
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
+use crate::package;
 use crate::update_service::model as api;
 use crate::version::Version;
 
@@ -74,6 +75,7 @@ pub enum Row {
     PackageFile(PackageFile),
     Boolean(bool),
     Answer(Answer),
+    Text(String),
 }
 
 macro_rules! rows {
@@ -107,9 +109,9 @@ pub struct Connection {
     /// The name that signed in; none: unauthenticated.
     pub user_name: Option<String>,
     /// Who that is.
-    pub user: Option<User>,
+    pub user: User,
     /// When the bearer ends.
-    pub token_expires: Option<DateTimeUtc>,
+    pub token_expires: DateTimeUtc,
     /// When the personal token ends; none: never, or the server does not tell.
     pub personal_token_expires: Option<DateTimeUtc>,
 }
@@ -126,8 +128,8 @@ pub struct User {
     pub full_name: Option<String>,
 }
 
-impl From<api::User> for User {
-    fn from(user: api::User) -> Self {
+impl From<crate::update_service::User> for User {
+    fn from(user: crate::update_service::User) -> Self {
         Self { user_id: user.user_id, email: user.email, full_name: user.full_name }
     }
 }
@@ -290,7 +292,7 @@ pub struct CopyResult {
     /// The destination's address.
     pub destination: String,
     /// Copied, Skipped, Replaced; of a plan: WouldCopy, WouldSkip, WouldReplace.
-    pub status: String,
+    pub status: &'static str,
     /// Bytes.
     pub size: Option<u64>,
     /// Bytes that went to the destination, those of broken tries included.
@@ -315,6 +317,18 @@ pub struct PackageFile {
     pub size: u64,
     /// 64 lower-case hex digits.
     pub sha256: String,
+}
+
+impl From<package::PackageFile> for PackageFile {
+    fn from(file: package::PackageFile) -> Self {
+        Self {
+            path: file.path.display().to_string(),
+            id: file.id,
+            version: file.version,
+            size: file.size,
+            sha256: file.sha256,
+        }
+    }
 }
 
 /// What failed about one item, among the rows.

@@ -18,11 +18,15 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-static INSTALL: Once = Once::new();
+static FIRST_ENTRY: Once = Once::new();
 
 /// Runs `work`; a panic in it is `Internal` with its place.
 pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    INSTALL.call_once(install);
+    FIRST_ENTRY.call_once(|| {
+        install_hook();
+        #[cfg(windows)]
+        stay_loaded();
+    });
     let before = INSIDE.replace(true);
     let result = catch_unwind(AssertUnwindSafe(work));
     INSIDE.set(before);
@@ -41,7 +45,7 @@ fn defect() -> Error {
         .with_hint("Please report it, with the command and the verbose output.")
 }
 
-fn install() {
+fn install_hook() {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| if ours() { note(info) } else { previous(info) }));
 }
@@ -57,4 +61,19 @@ fn note(info: &PanicHookInfo<'_>) {
         // A thread that is ending has no storage any more; its panic has no reader either.
         let _ = PLACE.try_with(|place| place.replace(text));
     }
+}
+
+/// Pins the library: its threads run until the process ends. Elsewhere the linker does it (build.rs).
+#[cfg(windows)]
+fn stay_loaded() {
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, name: *const u16, module: *mut *mut std::ffi::c_void) -> i32;
+    }
+    const PIN: u32 = 1;
+    const FROM_ADDRESS: u32 = 4;
+    let mut module = std::ptr::null_mut();
+    // SAFETY: with FROM_ADDRESS the name is any address inside the module, and `module` is writable. A refusal leaves
+    // the library as unloadable as any other.
+    unsafe { GetModuleHandleExW(PIN | FROM_ADDRESS, stay_loaded as *const () as *const u16, &raw mut module) };
 }

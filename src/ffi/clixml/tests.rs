@@ -37,17 +37,19 @@ fn element(rest: &mut &str) -> Element {
         assert!(this.attributes.insert(name.to_owned(), decode(value)).is_none(), "twice {name}");
         attributes = more.trim_start();
     }
-    while !empty {
+    if empty {
+        return this;
+    }
+    loop {
         let (text, _) = rest.split_once('<').unwrap();
         this.text.push_str(&decode(text));
         *rest = &rest[text.len()..];
         if let Some(after) = rest.strip_prefix(&format!("</{tag}>")) {
             *rest = after;
-            break;
+            return this;
         }
         this.children.push(element(rest));
     }
-    this
 }
 
 /// XML's entities, then PowerShell's `_xHHHH_`.
@@ -191,7 +193,7 @@ fn durations_are_time_spans() {
         version: "1.0".into(),
         source: "s".into(),
         destination: "d".into(),
-        status: "Copied".into(),
+        status: "Copied",
         size: Some(1),
         bytes_sent: 1,
         duration: Seconds(std::time::Duration::from_micros(90_500_000)),

@@ -3,19 +3,30 @@
 //! A struct inside [`fieldset!`] reads itself from the caller's fields, refuses what it does not know, and documents
 //! itself for the header: a field's name, type and doc comment stand once.
 
-mod fields;
+mod connect;
+mod field_types;
+mod fieldset;
+mod installers;
+mod invoke;
+mod new_package;
+mod packages;
+mod remove;
+mod test;
+mod versions;
 
-pub(super) use fields::FieldType;
-pub(crate) use fields::{Fieldset, Format, Named, fieldset};
+pub(super) use field_types::{FieldType, Flaw, Format};
+pub(super) use fieldset::{Fieldset, Named, fieldset};
 
 use std::time::Duration;
 
 use super::Fields;
+use super::connection::Opening;
 use super::operation::{Operation, Run};
 use crate::error::{Error, ErrorKind};
 use crate::log::LogLevel;
 use crate::operation::Delivery;
-use fields::Lease;
+use crate::update_service::Wanted;
+use field_types::Lease;
 
 /// A command of the C ABI.
 pub(super) trait Command: Fieldset + Send + 'static {
@@ -29,7 +40,16 @@ pub(super) trait Command: Fieldset + Send + 'static {
 }
 
 /// All commands, in the order of the header.
-const COMMANDS: &[Entry] = &[];
+const COMMANDS: &[Entry] = &[
+    Entry::of::<connect::Connect>(),
+    Entry::of::<packages::Packages>(),
+    Entry::of::<versions::Versions>(),
+    Entry::of::<installers::Installers>(),
+    Entry::of::<remove::Remove>(),
+    Entry::of::<test::Test>(),
+    Entry::of::<new_package::NewPackage>(),
+    Entry::of::<invoke::Invoke>(),
+];
 
 struct Entry {
     name: &'static str,
@@ -82,14 +102,31 @@ fn start_as<C: Command>(common: &Common, mut fields: Fields) -> Result<Operation
     Operation::start(common, C::DELIVERY, |run| command.run(run))
 }
 
+/// The packages that are asked for, with their queries.
+fn requests(ids: Vec<String>, mut queries: Vec<String>) -> Result<Vec<Wanted>, Error> {
+    let invalid = |message: String, field: &str| Error::new(ErrorKind::InvalidArgument, message).with_target(field);
+    if ids.is_empty() || ids.iter().any(String::is_empty) {
+        return Err(invalid("The field 'packageId' is missing or empty.".into(), "packageId"));
+    }
+    if queries.is_empty() {
+        queries.resize(ids.len(), String::new());
+    }
+    if queries.len() != ids.len() {
+        let message = format!("The field 'versionQuery' was given {} times for {} packages.", queries.len(), ids.len());
+        return Err(invalid(message, "versionQuery"));
+    }
+    let pairs = ids.into_iter().zip(queries);
+    Ok(pairs.map(|(package_id, version_query)| Wanted { package_id, version_query }).collect())
+}
+
 /// The commands' documentation for the header, as plain text.
 #[must_use]
 pub fn describe() -> String {
-    let mut text = Common::describe();
+    let mut text = format!("{}\n{}", Opening::describe(), Common::describe());
     for entry in COMMANDS {
         text.push('\n');
         text.push_str(&(entry.describe)());
-        text.push_str(&format!("  Rows: {}\n", entry.rows));
+        fieldset::wrap(&mut text, "  ", &format!("Rows: {}", entry.rows));
     }
     text
 }

@@ -1,12 +1,8 @@
-//! How a command's fields are declared, read and described.
-
-use std::path::PathBuf;
-use std::time::Duration;
+//! How a struct of fields is declared, read and described.
 
 use super::super::Fields;
-use super::super::handles::LEASE;
+use super::field_types::FieldType;
 use crate::error::Error;
-use crate::log::LogLevel;
 
 /// Declares a struct of fields. Each Rust name becomes the field's name in camelCase; each doc comment becomes its
 /// documentation.
@@ -100,7 +96,7 @@ impl Named {
 }
 
 /// Adds `text` in lines of at most 110 characters; all but the first are indented further.
-fn wrap(out: &mut String, indent: &str, text: &str) {
+pub(super) fn wrap(out: &mut String, indent: &str, text: &str) {
     let mut line = indent.to_owned();
     for word in text.split_whitespace() {
         if line.trim_start().is_empty() {
@@ -118,185 +114,10 @@ fn wrap(out: &mut String, indent: &str, text: &str) {
     out.push('\n');
 }
 
-/// A type that a field can have.
-pub(in crate::ffi) trait FieldType: Sized {
-    /// What a caller calls it.
-    const KIND: &'static str;
-
-    /// Reads the values that the field was given with, none if it was not. The error ends the sentence
-    /// "The field 'x' of the command 'y' …".
-    fn read(values: Vec<String>) -> Result<Self, String>;
-}
-
-/// The one value of a field that takes one; an empty one is none.
-fn single(mut values: Vec<String>) -> Result<Option<String>, String> {
-    match values.len() {
-        0 | 1 => Ok(values.pop().filter(|value| !value.is_empty())),
-        count => Err(format!("was given {count} times and takes one value.")),
-    }
-}
-
-fn required<T>(value: Option<T>) -> Result<T, String> {
-    value.ok_or_else(|| "is missing or empty.".to_owned())
-}
-
-impl FieldType for String {
-    const KIND: &'static str = "text";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        required(single(values)?)
-    }
-}
-
-impl FieldType for Option<String> {
-    const KIND: &'static str = "optional text";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        single(values)
-    }
-}
-
-impl FieldType for PathBuf {
-    const KIND: &'static str = "path";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        required(single(values)?).map(PathBuf::from)
-    }
-}
-
-impl FieldType for Option<PathBuf> {
-    const KIND: &'static str = "optional path";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        Ok(single(values)?.map(PathBuf::from))
-    }
-}
-
-impl FieldType for Vec<String> {
-    const KIND: &'static str = "list of texts";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        Ok(values)
-    }
-}
-
-impl FieldType for Vec<PathBuf> {
-    const KIND: &'static str = "list of paths";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        Ok(values.into_iter().map(PathBuf::from).collect())
-    }
-}
-
-fn boolean(value: &str) -> Result<bool, String> {
-    match value {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        other => Err(format!("is '{}' and must be true or false.", shown(other))),
-    }
-}
-
-impl FieldType for bool {
-    const KIND: &'static str = "boolean, false if not given";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        single(values)?.map_or(Ok(false), |value| boolean(&value))
-    }
-}
-
-impl FieldType for Vec<bool> {
-    const KIND: &'static str = "list of booleans";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        values.iter().map(|value| boolean(value)).collect()
-    }
-}
-
-impl FieldType for Option<u64> {
-    const KIND: &'static str = "optional whole number";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        let Some(value) = single(values)? else { return Ok(None) };
-        let number: Option<u64> = value.parse().ok().filter(|number| *number > 0);
-        number.map(Some).ok_or_else(|| format!("is '{}' and must be a whole number from 1 on.", shown(&value)))
-    }
-}
-
-/// A length of time, from a millisecond to a year.
-fn seconds(value: &str) -> Result<Duration, String> {
-    const YEAR: f64 = 366.0 * 86_400.0;
-    let number: Option<f64> = value.parse().ok().filter(|number| (0.001..=YEAR).contains(number));
-    number
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("is '{}' and must be a number of seconds between 0.001 and a year.", shown(value)))
-}
-
-impl FieldType for Option<Duration> {
-    const KIND: &'static str = "optional seconds";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        single(values)?.map(|value| seconds(&value)).transpose()
-    }
-}
-
-/// How long an operation is kept.
-pub(super) struct Lease(pub(super) Duration);
-
-impl FieldType for Lease {
-    const KIND: &'static str = "seconds";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        single(values)?.map_or(Ok(LEASE), |value| seconds(&value)).map(Self)
-    }
-}
-
-/// How rows are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
-    #[default]
-    Clixml,
-    Json,
-}
-
-impl FieldType for Format {
-    const KIND: &'static str = "name";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        match single(values)?.as_deref() {
-            None | Some("clixml") => Ok(Self::Clixml),
-            Some("json") => Ok(Self::Json),
-            Some(other) => Err(format!("is '{}' and must be clixml or json.", shown(other))),
-        }
-    }
-}
-
-impl FieldType for LogLevel {
-    const KIND: &'static str = "name";
-
-    fn read(values: Vec<String>) -> Result<Self, String> {
-        match single(values)?.as_deref() {
-            None | Some("none") => Ok(Self::None),
-            Some("verbose") => Ok(Self::Verbose),
-            Some("debug") => Ok(Self::Debug),
-            Some(other) => Err(format!("is '{}' and must be none, verbose or debug.", shown(other))),
-        }
-    }
-}
-
-/// An id as a caller writes it: decimal.
-pub(in crate::ffi) fn id(value: &str) -> Result<u64, String> {
-    // .NET holds ids in signed longs, so a made-up one may be negative; it must fail as an id, not as a number.
-    let number = value.parse::<u64>().ok().or_else(|| value.parse::<i64>().ok().map(i64::cast_unsigned));
-    number.ok_or_else(|| format!("is '{}' and must be an id.", shown(value)))
-}
-
-/// The first characters of a value, for a message.
-fn shown(value: &str) -> String {
-    value.chars().take(60).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fieldset! {
@@ -360,12 +181,5 @@ mod tests {
         assert_eq!(lines.get(1).map(String::as_str), Some("  A thing in two lines."));
         assert_eq!(lines.get(2).map(String::as_str), Some("    displayName (text): What it is called."));
         assert_eq!(lines.get(3).map(String::as_str), Some("    onlyIfSo (boolean, false if not given): How often."));
-    }
-
-    #[test]
-    fn an_id_may_be_a_signed_long() {
-        assert_eq!(id("-1"), Ok(u64::MAX));
-        assert_eq!(id("72057594037927936"), Ok(1 << 56));
-        assert!(id("x").is_err());
     }
 }

@@ -1,0 +1,172 @@
+//! Connections: a server, who signs in there, and how it is reached, named by an id.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::commands::{Fieldset, fieldset};
+use super::handles::{self, Kind, Object};
+use super::{Fields, Out, USS_OK, copied, guard, guard_quietly};
+use crate::connection::Credential;
+use crate::error::{Error, ErrorKind};
+use crate::http::{CertificateAuthority, Proxy, ProxyChoice, TransportOptions};
+use crate::secret::Secret;
+use crate::server_url::ServerUrl;
+use crate::update_service::UpdateService;
+use crate::update_service::routes::Routes;
+
+/// Makes a connection; `out->id` is its id, for the commands. Nothing goes over the network yet.
+///
+/// `fields` are described below. `secret` is the personal access token as UTF-16 code units, copied at once; wiping
+/// the caller's copy is the caller's duty. A connection without a user and a secret is not authenticated.
+///
+/// The connection is the caller's until uss_connection_close.
+///
+/// Returns USS_OK, or USS_FAILED: a field is not right; a user without a secret or a secret without a user; plain http
+/// to another machine (`InsecureTransport`); a file that a field names cannot be used.
+///
+/// # Safety
+/// `fields` is NULL or readable for `len` bytes, `secret` for `secret_len` units; `out` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn uss_connection_open(
+    fields: *const u8,
+    len: u32,
+    secret: *const u16,
+    secret_len: u32,
+    out: *mut Out,
+) -> i32 {
+    let work = || {
+        // SAFETY: `secret` is NULL or readable for `secret_len` units.
+        let secret = Zeroizing::new(unsafe { copied(secret, secret_len, "secret") }?);
+        // SAFETY: `fields` is NULL or readable for `len` bytes.
+        let mut fields = Fields::parse(unsafe { copied(fields, len, "fields") }?, "the connection")?;
+        let opening = Opening::read(&mut fields)?;
+        fields.end(&Opening::names())?;
+        Ok((USS_OK, Out::id(handles::insert(Connection::open(opening, Secret::from_utf16(&secret)?)?)?)))
+    };
+    // SAFETY: `out` is NULL or writable.
+    unsafe { guard(out, work) }
+}
+
+/// Closes a connection. Operations that use it go on.
+///
+/// Returns USS_OK, or USS_FAILED for an id that is no connection.
+#[unsafe(no_mangle)]
+pub extern "C" fn uss_connection_close(connection: u64) -> i32 {
+    guard_quietly(|| handles::remove::<Connection>(connection).map(drop))
+}
+
+fieldset! {
+    /// Fields of uss_connection_open:
+    pub(super) struct Opening as "" {
+        /// The server's address; https if it has no scheme. Plain http is for this machine alone: localhost,
+        /// 127.0.0.0/8, ::1.
+        server: String,
+        /// Who signs in; the secret stands beside the fields.
+        user: Option<String>,
+        /// An environment variable that holds the secret, read here instead of given beside the fields.
+        token_variable: Option<String>,
+        /// To connect, and between two bytes; never of a whole transfer. 30 if not given.
+        timeout: Option<Duration>,
+        /// The proxy's address. If not given: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, else the system's. This machine is
+        /// never reached through one.
+        proxy: Option<String>,
+        /// A connection whose user and secret sign in at the proxy; its server is not used.
+        proxy_credential: Option<Arc<Connection>>,
+        /// No proxy at all.
+        no_proxy: bool,
+        /// A PEM file with roots that are trusted beside the system's.
+        certificate_authority: Option<PathBuf>,
+        /// Trusts any certificate.
+        skip_certificate_check: bool,
+        /// Lets a secret travel over plain http to another machine.
+        allow_unencrypted_authentication: bool,
+        /// A JSON file that overrides routes of the web API.
+        route_file: Option<PathBuf>,
+    }
+}
+
+/// A server as one user.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) service: UpdateService,
+    /// Kept for connections that sign in at a proxy.
+    credential: Option<Credential>,
+}
+
+impl Object for Connection {
+    fn kind() -> Kind {
+        Kind::Connection
+    }
+
+    fn lease_left(&self) -> Option<Duration> {
+        None
+    }
+}
+
+impl Connection {
+    fn open(opening: Opening, secret: Secret) -> Result<Self, Error> {
+        let server = ServerUrl::parse(&opening.server, opening.allow_unencrypted_authentication)?;
+        let secret = match &opening.token_variable {
+            Some(_) if !secret.is_empty() => {
+                return Err(invalid(
+                    "A secret and a variable that holds one are given; give one of them.",
+                    "tokenVariable",
+                ));
+            }
+            Some(name) => secret_of(name)?,
+            None => secret,
+        };
+        let credential = match (opening.user.clone(), secret) {
+            (None, secret) if secret.is_empty() => None,
+            (None, _) => return Err(invalid("A secret is given and no user name.", "user")),
+            (Some(user), secret) if secret.is_empty() => {
+                let message = format!("The personal access token of '{user}' for {server} is empty. Nothing was sent.");
+                return Err(invalid(&message, "secret").with_server(server.to_string()));
+            }
+            (Some(user_name), token) => Some(Credential { user_name, token }),
+        };
+        let routes = opening.route_file.as_deref().map_or_else(|| Ok(Routes::default()), Routes::read)?;
+        let service = UpdateService::open(server, credential.clone(), opening.transport()?, routes)?;
+        Ok(Self { service, credential })
+    }
+}
+
+impl Opening {
+    fn transport(&self) -> Result<TransportOptions, Error> {
+        let proxy = match (&self.proxy, self.no_proxy, &self.proxy_credential) {
+            (Some(_), true, _) => return Err(invalid("A proxy and no proxy are asked for at once.", "noProxy")),
+            (None, _, Some(_)) => return Err(invalid("A credential for a proxy is given and no proxy.", "proxy")),
+            (None, true, None) => ProxyChoice::None,
+            (None, false, None) => ProxyChoice::System,
+            (Some(address), false, by) => {
+                let credential = by.as_ref().and_then(|connection| connection.credential.clone());
+                let credential = credential.map(|credential| (credential.user_name, credential.token));
+                ProxyChoice::Through(Proxy::new(address, credential)?)
+            }
+        };
+        let standard = TransportOptions::default();
+        Ok(TransportOptions {
+            timeout: self.timeout.unwrap_or(standard.timeout),
+            proxy,
+            certificate_authority: self.certificate_authority.as_deref().map(CertificateAuthority::read).transpose()?,
+            skip_certificate_check: self.skip_certificate_check,
+        })
+    }
+}
+
+fn secret_of(variable: &str) -> Result<Secret, Error> {
+    let read = std::env::var(variable).ok().filter(|text| !text.is_empty());
+    read.map(Secret::new).ok_or_else(|| {
+        invalid(&format!("The process's environment has no variable '{variable}' with a token."), "tokenVariable")
+            .with_hint("Set it before PowerShell starts; on Unix $env:… in a running PowerShell stays inside .NET.")
+    })
+}
+
+fn invalid(message: &str, field: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
+        .with_hint("Give a user name and a personal access token, or neither.")
+        .with_target(field)
+}
