@@ -314,6 +314,30 @@ mod tests {
         }
 
         #[test]
+        fn what_is_not_empty_contains_a_version_at_its_edge(
+            comparators in prop::collection::vec((any_operator(), any_version()), 1..4),
+            prereleases in prop::sample::select(vec![Prereleases::LeftOut, Prereleases::Any, labelled("rc")]),
+        ) {
+            let bounds = bounds(&comparators);
+            let edge = std::iter::once(version("0.0-0")).chain(comparators.into_iter().map(|(_, bound)| bound));
+            let mut candidates = edge.flat_map(|bound| {
+                let parts = [Some(bound.parts()), next(bound.parts()), previous(bound.parts())];
+                let around = parts.into_iter().flatten().flat_map(|[a, b, c, d]| {
+                    ["", "-0", "-rc"].map(|suffix| version(&format!("{a}.{b}.{c}.{d}{suffix}")))
+                });
+                let after = bound.is_prerelease().then(|| version(&format!("{}.0", bound.identity())));
+                around.chain(after).chain([bound]).collect::<Vec<_>>()
+            });
+            if !bounds.are_empty(&prereleases) {
+                let found = candidates.any(|candidate| {
+                    let taken = candidate.suffix().is_none_or(|suffix| prereleases.take(suffix));
+                    (taken || bounds.exact().is_some()) && bounds.contain(&candidate)
+                });
+                prop_assert!(found);
+            }
+        }
+
+        #[test]
         fn next_and_previous_undo_each_other(parts in any::<[u64; 4]>()) {
             if let Some(higher) = next(parts) {
                 prop_assert!(higher > parts);
