@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use crate::bearer::{self, Bearer, Exchanged, Key, Slot, User};
 use crate::error::{Error, ErrorKind};
-use crate::http::answer::read_json;
 use crate::http::{
     Answer, Fetched, HeaderMap, HeaderValue, Method, Request, Signature, Transport, TransportOptions, UriTemplate,
 };
@@ -249,7 +248,7 @@ async fn exchange(
     request.headers.insert("accept", HeaderValue::from_static("application/json"));
     let signature = Signature { authorization: None, secrets: vec![credential.token] };
     let answer = transport.fetch(&log, &request, &signature, MAX_EXCHANGE).await?;
-    let answered: Answered = read_json(transport.server(), &answer.headers, &answer.body)?;
+    let answered: Answered = answer.json()?;
     let life = answered.token_expires.duration_since(server_now(&answer.headers));
     let token = Secret::new(answered.token);
     let unusable = || {

@@ -9,7 +9,7 @@
 //! - [`template`]: RFC 6570 templates, the form that routes have.
 //! - `redact`: keeps secrets out of what a server says about a failure.
 
-pub mod answer;
+mod answer;
 mod clients;
 mod failure;
 pub mod options;
@@ -19,10 +19,10 @@ pub mod template;
 pub mod transport;
 mod upload;
 
-pub use answer::{Answer, BodyStream, MAX_JSON};
+pub use answer::{Answer, BodyStream, Fetched, MAX_JSON};
 pub(crate) use failure::broken;
 pub use options::{CertificateAuthority, Proxy, ProxyChoice, TransportOptions};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Method, StatusCode};
 pub use template::UriTemplate;
-pub use transport::{Body, Fetched, Request, Signature, Transport};
+pub use transport::{Body, Request, Signature, Transport};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::redact::foreign_text;
 use super::refusal::{is_html, title, web_page};
 use super::transport::Line;
 use crate::error::{Error, ErrorKind};
+use crate::secret::Secret;
 
 /// Bytes of a JSON answer at most.
 pub const MAX_JSON: usize = 64 * 1024 * 1024;
@@ -54,11 +56,8 @@ impl Answer {
         self.body
     }
 
-    /// The whole body.
-    ///
-    /// # Errors
-    /// `ProtocolViolation` when it is longer than `limit`; else as the stream fails.
-    pub async fn whole(mut self, limit: usize) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
+    /// The whole body, at most `limit` bytes; `secrets` are kept out of what is said about it.
+    pub(super) async fn whole(mut self, limit: usize, secrets: &[Secret]) -> Result<Fetched, Error> {
         let mut whole = BytesMut::new();
         while let Some(chunk) = self.body.next().await {
             let chunk = chunk?;
@@ -69,7 +68,8 @@ impl Answer {
             }
             whole.extend_from_slice(&chunk);
         }
-        Ok((self.status, self.headers, whole.freeze()))
+        let (server, secrets) = (self.body.server.as_str().into(), secrets.to_vec());
+        Ok(Fetched { status: self.status, headers: self.headers, body: whole.freeze(), server, secrets })
     }
 
     /// The first `limit` bytes, and what came when the connection breaks before: for refusals, where the status
@@ -142,16 +142,34 @@ impl fmt::Debug for BodyStream {
     }
 }
 
-/// Reads JSON.
-///
-/// # Errors
-/// `ProtocolViolation` for a web page, broken JSON and missing fields. The message says where, never what is there:
-/// an answer may hold a bearer.
-pub fn read_json<T: DeserializeOwned>(server: &str, headers: &HeaderMap, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| {
-        let start = String::from_utf8_lossy(body.get(..body.len().min(16 * 1024)).unwrap_or_default());
-        if is_html(headers, &start) {
-            return web_page(server, title(&start).map(|title| foreign_text(title, &[])).as_deref());
+/// A whole, short answer with a 2xx status.
+#[derive(Debug)]
+pub struct Fetched {
+    /// 2xx.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    pub(super) server: Arc<str>,
+    pub(super) secrets: Vec<Secret>,
+}
+
+impl Fetched {
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// `ProtocolViolation` for a web page, broken JSON and missing fields. The message says where, never what is
+    /// there: an answer may hold a bearer.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| self.is_not_json(&error))
+    }
+
+    fn is_not_json(&self, error: &serde_json::Error) -> Error {
+        let server = &*self.server;
+        let start = String::from_utf8_lossy(self.body.get(..self.body.len().min(16 * 1024)).unwrap_or_default());
+        if is_html(&self.headers, &start) {
+            return web_page(server, title(&start).map(|title| foreign_text(title, &self.secrets)).as_deref());
         }
         let text = error.to_string();
         let what = match error.classify() {
@@ -167,7 +185,7 @@ pub fn read_json<T: DeserializeOwned>(server: &str, headers: &HeaderMap, body: &
         Error::new(ErrorKind::ProtocolViolation, message)
             .with_hint("Check that the address is an Update Service, and that no proxy changes its answers.")
             .with_server(server)
-    })
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +194,14 @@ mod tests {
     use crate::update_service::model::PackageVersion;
 
     fn read(body: &str) -> Error {
-        read_json::<Vec<PackageVersion>>("https://a.example", &HeaderMap::new(), body.as_bytes()).unwrap_err()
+        let fetched = Fetched {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            server: "https://a.example".into(),
+            secrets: vec![Secret::new("hunter2".into())],
+        };
+        fetched.json::<Vec<PackageVersion>>().unwrap_err()
     }
 
     #[test]
@@ -187,7 +212,7 @@ mod tests {
             (r#"{"token":"hunter2"}"#, "does not have the form"),
             (r#"["hunter2"]"#, "does not have the form"),
             ("hunter2", "is no JSON"),
-            ("<html><title>Sign in</title>hunter2", "'Sign in'"),
+            ("<html><title>Sign in, hunter2</title>hunter2", "'Sign in, [redacted]'"),
         ] {
             let error = read(body);
             assert_eq!(error.kind(), ErrorKind::ProtocolViolation);

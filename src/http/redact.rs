@@ -2,10 +2,8 @@
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
-use percent_encoding::utf8_percent_encode;
 use zeroize::Zeroizing;
 
-use super::template::VALUE;
 use crate::secret::Secret;
 
 /// Shorter texts are no secrets, and replacing them would shred every message.
@@ -33,29 +31,72 @@ pub(super) fn foreign_text(text: &str, secrets: &[Secret]) -> String {
 pub(super) fn redact(text: &str, secrets: &[Secret]) -> String {
     let mut out = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.expose().len() >= SHORTEST) {
-        for form in forms(secret.expose()) {
+        out = without_escaped(&out, secret.expose());
+        for form in base64_forms(secret.expose()) {
             if out.contains(form.as_str()) {
-                out = out.replace(form.as_str(), "[redacted]");
+                out = out.replace(form.as_str(), REDACTED);
             }
         }
     }
     out
 }
 
-/// A secret as it is, in a URL, in JSON, in HTML, and inside base64 of a text that it is a part of.
-fn forms(secret: &str) -> Vec<Zeroizing<String>> {
-    let percent = utf8_percent_encode(secret, VALUE).to_string();
-    let mut forms = vec![
-        secret.to_owned(),
-        percent.replace("%20", "+"),
-        lower_case_escapes(&percent),
-        percent,
-        secret.replace('/', "\\/"),
-        secret.replace('+', "\\u002B"),
-        secret.replace('+', "\\u002b"),
-        secret.replace('+', "&#x2B;"),
-        secret.replace('+', "&#43;"),
+const REDACTED: &str = "[redacted]";
+
+/// Takes out the secret with each of its characters plain or escaped, as URLs, JSON and HTML do.
+fn without_escaped(text: &str, secret: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        match secret_at_start(rest, secret) {
+            Some(length) => {
+                out.push_str(REDACTED);
+                rest = rest.get(length..).unwrap_or_default();
+            }
+            None => {
+                out.push(first);
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            }
+        }
+    }
+    out
+}
+
+fn secret_at_start(text: &str, secret: &str) -> Option<usize> {
+    let mut length = 0;
+    for c in secret.chars() {
+        length += escaped_at_start(text.get(length..)?, c)?;
+    }
+    Some(length)
+}
+
+/// How many bytes of `text` stand for `c`.
+fn escaped_at_start(text: &str, c: char) -> Option<usize> {
+    if text.starts_with(c) {
+        return Some(c.len_utf8());
+    }
+    // Letters and digits are escaped by nobody; everything else is, by somebody.
+    if c.is_ascii_alphanumeric() || !text.starts_with(['%', '\\', '&', '+']) {
+        return None;
+    }
+    let (code, mut utf8) = (u32::from(c), [0; 4]);
+    let once: String = c.encode_utf8(&mut utf8).bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let escapes = [
+        once.replace('%', "%25"),
+        once,
+        format!("\\{c}"),
+        format!("\\u{code:04X}"),
+        format!("&#x{code:X};"),
+        format!("&#{code};"),
     ];
+    let found =
+        escapes.iter().find(|escape| text.get(..escape.len()).is_some_and(|start| start.eq_ignore_ascii_case(escape)));
+    found.map(String::len).or((c == ' ' && text.starts_with('+')).then_some(1))
+}
+
+/// The secret inside the base64 of a text that it is a part of, as itself or as UTF-16: whatever stands before it.
+fn base64_forms(secret: &str) -> Vec<Zeroizing<String>> {
+    let mut forms = Vec::new();
     let utf16: Zeroizing<Vec<u8>> = Zeroizing::new(secret.encode_utf16().flat_map(u16::to_le_bytes).collect());
     for bytes in [secret.as_bytes(), &utf16] {
         for shift in 0..3_usize {
@@ -65,33 +106,18 @@ fn forms(secret: &str) -> Vec<Zeroizing<String>> {
             let first = (shift * 8).div_ceil(6);
             let last = shifted.len() * 8 / 6;
             for text in [BASE64_STANDARD_NO_PAD.encode(&*shifted), BASE64_URL_SAFE_NO_PAD.encode(&*shifted)] {
-                forms.extend(text.get(first..last).map(str::to_owned));
+                forms.extend(text.get(first..last).map(|form| Zeroizing::new(form.to_owned())));
             }
         }
     }
-    forms.into_iter().map(Zeroizing::new).collect()
-}
-
-fn lower_case_escapes(percent: &str) -> String {
-    let mut digits = 0;
-    let lower = |c: char| match (c, digits) {
-        ('%', _) => {
-            digits = 2;
-            c
-        }
-        (_, 0) => c,
-        _ => {
-            digits -= 1;
-            c.to_ascii_lowercase()
-        }
-    };
-    percent.chars().map(lower).collect()
+    forms
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use base64::prelude::BASE64_STANDARD;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
 
     const TOKEN: &str = "zBI2NWnAy9EWhXfrqZTgmyV662yLXYcY1Hjoq+8X1xkurgYKM2RtogIh0jqdm8DWZuVtdC/pRQo2X0C02ZRyjw==";
@@ -103,14 +129,16 @@ mod tests {
     #[test]
     fn a_secret_is_found_in_every_form_that_a_server_may_echo() {
         let utf16: String = TOKEN.encode_utf16().flat_map(u16::to_le_bytes).map(char::from).collect::<String>();
-        let percent = utf8_percent_encode(TOKEN, VALUE).to_string();
+        let percent = utf8_percent_encode(TOKEN, NON_ALPHANUMERIC).to_string();
         for echo in [
             TOKEN.to_owned(),
             percent.clone(),
             percent.replace("%2B", "%2b").replace("%2F", "%2f").replace("%3D", "%3d"),
             BASE64_STANDARD.encode(TOKEN),
             utf16,
-            TOKEN.replace('/', "\\/"),
+            TOKEN.replace('/', "\\/").replace('+', "\\u002b"),
+            TOKEN.replace('+', "&#x2B;").replace('=', "&#61;"),
+            percent.replace('%', "%25"),
         ] {
             assert_eq!(clean(&format!("bad token '{echo}' given")).matches("[redacted]").count(), 1, "{echo}");
         }

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
-use super::answer::Answer;
+use super::answer::{Answer, Fetched};
 use super::clients::Clients;
 use super::failure::{from_reqwest, timeout};
 use super::options::TransportOptions;
@@ -79,17 +79,6 @@ pub struct Signature {
     pub secrets: Vec<Secret>,
 }
 
-/// A whole, short answer with a 2xx status.
-#[derive(Debug)]
-pub struct Fetched {
-    /// 2xx.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
 /// Sends requests to one server with one set of options.
 #[derive(Clone)]
 pub struct Transport {
@@ -122,8 +111,7 @@ impl Transport {
         loop {
             let attempt = async {
                 let answer = self.attempt(log, request, signature, retries, self.clients.api()?).await?;
-                let (status, headers, body) = answer.whole(limit).await?;
-                Ok(Fetched { status, headers, body })
+                answer.whole(limit, &signature.secrets).await
             };
             match attempt.await {
                 Err(error) => self.wait_to_try_again(log, request, error, &mut retries).await?,
@@ -177,9 +165,7 @@ impl Transport {
             answered = self.clients.bulk()?.execute(built) => answered.map_err(|error| from_reqwest(&error, &self.server)),
             error = stop.overdue(&self.server) => Err(error),
         };
-        let answer = self.judge(sent, request, signature, line).await?;
-        let (status, headers, body) = answer.whole(limit).await?;
-        Ok(Fetched { status, headers, body })
+        self.judge(sent, request, signature, line).await?.whole(limit, &signature.secrets).await
     }
 
     /// The server, as messages name it.

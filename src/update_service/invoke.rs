@@ -10,7 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::UpdateService;
 use crate::error::{Error, ErrorKind};
-use crate::http::answer::read_json;
 use crate::http::{Answer, Body, Fetched, HeaderValue, MAX_JSON, Method, Request};
 use crate::operation::Context;
 
@@ -82,7 +81,7 @@ impl UpdateService {
                         let body = stream::iter([Ok(answer.body)]);
                         write_whole(&out_file, body).await.map(|()| Invoked::Nothing)
                     }
-                    None => self.invoked(&answer),
+                    None => invoked(&answer),
                 }
             }
             (body, out_file) => {
@@ -94,7 +93,7 @@ impl UpdateService {
                         let answer: Answer = connection.stream(log, &request).await?;
                         write_whole(&out_file, answer.into_body()).await.map(|()| Invoked::Nothing)
                     }
-                    None => self.invoked(&connection.fetch(log, &request, MAX_JSON).await?),
+                    None => invoked(&connection.fetch(log, &request, MAX_JSON).await?),
                 }
             }
         }
@@ -115,18 +114,6 @@ impl UpdateService {
         Ok(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") })
     }
 
-    fn invoked(&self, answer: &Fetched) -> Result<Invoked, Error> {
-        if answer.body.is_empty() {
-            return Ok(Invoked::Nothing);
-        }
-        let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if content_type == "application/json" || content_type.ends_with("+json") {
-            return read_json(&self.name(), &answer.headers, &answer.body).map(Invoked::Json);
-        }
-        Ok(Invoked::Text(String::from_utf8_lossy(&answer.body).into_owned()))
-    }
-
     async fn send_file(&self, context: &Context, request: &Request, path: &Path) -> Result<Fetched, Error> {
         let unreadable = |path: &Path, error: std::io::Error| {
             invalid("inFile", format!("The file '{}' cannot be read: {error}.", path.display()))
@@ -144,6 +131,18 @@ impl UpdateService {
         });
         self.0.connection.upload(context.log(), request, Some(length), body, MAX_JSON).await
     }
+}
+
+fn invoked(answer: &Fetched) -> Result<Invoked, Error> {
+    if answer.body.is_empty() {
+        return Ok(Invoked::Nothing);
+    }
+    let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if content_type == "application/json" || content_type.ends_with("+json") {
+        return answer.json().map(Invoked::Json);
+    }
+    Ok(Invoked::Text(String::from_utf8_lossy(&answer.body).into_owned()))
 }
 
 fn method_of(method: &str) -> Result<Method, Error> {

@@ -30,7 +30,6 @@ pub use select::{Selected, Wanted};
 
 use crate::connection::{Connection, Credential};
 use crate::error::{Error, ErrorKind};
-use crate::http::answer::read_json;
 use crate::http::{HeaderMap, HeaderValue, MAX_JSON, Request, TransportOptions};
 use crate::operation::Context;
 use crate::server_url::ServerUrl;
@@ -144,8 +143,7 @@ impl UpdateService {
         request: &Request,
     ) -> Result<(T, HeaderMap), Error> {
         let answer = self.0.connection.fetch(context.log(), request, MAX_JSON).await?;
-        let value = read_json(&self.name(), &answer.headers, &answer.body)?;
-        Ok((value, answer.headers))
+        Ok((answer.json()?, answer.headers))
     }
 
     fn package_not_found(&self, id: &str, version: Option<&str>, status: Option<u16>) -> Error {

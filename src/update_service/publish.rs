@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::UpdateService;
 use super::digest;
 use crate::error::{Error, ErrorKind};
-use crate::http::answer::read_json;
 use crate::http::{Fetched, HeaderValue, MAX_JSON, Request};
 use crate::operation::Context;
 
@@ -156,8 +155,7 @@ impl UpdateService {
         if answer.body.is_empty() {
             return Ok(Stored::default());
         }
-        let value: Value = read_json(&self.name(), &answer.headers, &answer.body)?;
-        let Value::Object(fields) = value else {
+        let Value::Object(fields) = answer.json()? else {
             let message = format!("{} answered with something else than what it has published.", self.name());
             return Err(Error::new(ErrorKind::ProtocolViolation, message).with_server(self.name()));
         };
