@@ -1,0 +1,175 @@
+//! No secret leaves by an error, a log line or Debug, on no path of failure, in no form.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+use support::raw::{After, Raw};
+use support::{block_on, client, client_with, context, options};
+use uss::http::{Proxy, ProxyChoice, TransportOptions};
+use uss::update_service::{Invocation, Publish, UpdateService};
+use uss::{Error, Secret};
+use wiremock::matchers::{any, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const TOKEN: &str = "CANARYzBI2NWnAy9EWhXfrqZTgm/yV662yLXYc+Y1Hjoq8X1xkurgYKM2RtogIh0jqdm8DWZuVtdCpRQo2X0C02ZRyjw==";
+const BEARER: &str =
+    "CANARYeyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+const PROXY: &str = "CANARYproxy/pass+word==";
+const EXCHANGE: &str = "/api/v1/PersonalTokens/authenticate";
+
+/// A part of a secret that is long enough to matter, in each form.
+fn forms() -> Vec<String> {
+    let mut forms = Vec::new();
+    for secret in [TOKEN, BEARER, PROXY] {
+        let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let middle = &secret[..20];
+        forms.extend([middle.to_owned(), utf8_percent_encode(middle, NON_ALPHANUMERIC).to_string()]);
+        forms.push(BASE64_STANDARD_NO_PAD.encode(&secret[..18]));
+        forms.push(BASE64_STANDARD_NO_PAD.encode(&utf16[..36]));
+        forms.push(middle.chars().flat_map(|c| [c, '\0']).collect());
+        for shift in ["x", "xy"] {
+            let shifted = BASE64_STANDARD.encode(format!("{shift}{secret}"));
+            forms.push(shifted[4..24].to_owned());
+        }
+    }
+    forms
+}
+
+/// A server's error that repeats everything that it knows.
+fn echo(secrets: &[&str]) -> String {
+    let utf16 = |text: &str| text.chars().flat_map(|c| [c, '\0']).collect::<String>();
+    let each = |secret: &str| {
+        let encoded = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+        let basic = BASE64_STANDARD.encode(format!("u:{secret}"));
+        let plain = BASE64_STANDARD.encode(secret);
+        format!("{secret} {encoded} {} {basic} {plain} {}", encoded.to_lowercase(), utf16(secret))
+    };
+    secrets.iter().map(|secret| each(secret)).collect::<Vec<_>>().join(" ")
+}
+
+#[derive(Default)]
+struct Seen(Vec<String>);
+
+impl Seen {
+    fn error(&mut self, error: &Error) {
+        self.0.extend([error.to_string(), format!("{error:?}"), error.target().to_owned(), error.server().to_owned()]);
+    }
+
+    fn check(&self) {
+        assert!(self.0.len() > 100, "too little was seen: {}", self.0.len());
+        for text in &self.0 {
+            for form in forms() {
+                assert!(!text.contains(&form), "'{form}' in: {text}");
+            }
+        }
+    }
+}
+
+/// Every kind of call, whatever comes of it; at least one of them fails.
+async fn all_calls(service: &UpdateService, seen: &mut Seen) {
+    let context = context();
+    let publish = || Publish { id: "a".into(), version: "1".into(), sha256: Some([7; 32]), force: true, length: None };
+    let body = || stream::iter([Ok(Bytes::from_static(b"abc"))]);
+    let mut errors = Vec::new();
+    errors.extend(service.connect(&context).await.err());
+    errors.extend(service.packages(&context, Some("x")).await.err());
+    errors.extend(service.versions(&context, "a").await.err());
+    errors.extend(service.versions_of(&context, &["a".into()]).await.err());
+    errors.extend(service.delete(&context, "a", "1").await.err());
+    errors.extend(service.installers(&context).await.err());
+    errors.extend(service.installer(&context, "x").await.err());
+    errors.extend(service.publish(&context, publish(), body()).await.err());
+    match service.content(&context, "a", "1", 3, Some("\"x\"")).await {
+        Ok(mut content) => {
+            seen.0.push(format!("{content:?}"));
+            errors.extend(content.body.next().await.and_then(Result::err));
+        }
+        Err(error) => errors.push(error),
+    }
+    let path = format!("/api/x?token={}", utf8_percent_encode(TOKEN, NON_ALPHANUMERIC));
+    errors.extend(service.invoke(&context, Invocation { path, ..Invocation::default() }).await.err());
+    assert!(!errors.is_empty(), "nothing failed");
+    errors.iter().for_each(|error| seen.error(error));
+    seen.0.push(format!("{service:?} {context:?}"));
+    seen.0.extend(context.log().drain().into_iter().map(|record| format!("{record:?}")));
+}
+
+fn answers(secrets: &[&str]) -> Vec<ResponseTemplate> {
+    let echo = echo(secrets);
+    let page = format!("<html><head><title>{echo}</title></head><body>{echo}</body></html>");
+    let problem = json!({ "type": "urn:x", "title": echo, "detail": echo, "status": 400 });
+    let mut answers = Vec::new();
+    for status in [400, 401, 403, 404, 407, 409, 412, 416, 422, 429, 500, 507] {
+        // Nobody waits for an hour: no call is tried again.
+        let answer = ResponseTemplate::new(status).insert_header("Retry-After", "3600");
+        answers.push(answer.clone().set_body_json(&problem));
+        answers.push(answer.set_body_string(&echo));
+    }
+    answers.push(ResponseTemplate::new(200).set_body_raw(page.clone(), "text/html"));
+    answers.push(ResponseTemplate::new(401).set_body_raw(page, "text/html"));
+    answers.push(ResponseTemplate::new(200).set_body_string(&echo));
+    answers.push(ResponseTemplate::new(200).set_body_json(json!({ "token": BEARER, "version": BEARER })));
+    answers.push(ResponseTemplate::new(200).set_body_json(json!([{ "id": 1, "version": BEARER }])));
+    let location = format!("https://127.0.0.1:1/x?token={}", utf8_percent_encode(TOKEN, NON_ALPHANUMERIC));
+    answers.push(ResponseTemplate::new(307).insert_header("Location", location));
+    answers.push(ResponseTemplate::new(400).insert_header("Set-Cookie", BEARER).insert_header("X-Echo", TOKEN));
+    answers
+}
+
+#[test]
+fn no_secret_leaves_on_any_path_of_failure() {
+    block_on(async {
+        let mut seen = Seen::default();
+        // The exchange itself fails; the server cannot know a bearer yet.
+        for (case, answer) in answers(&[TOKEN]).into_iter().enumerate() {
+            let server = MockServer::start().await;
+            Mock::given(any()).respond_with(answer).mount(&server).await;
+            all_calls(&client(&server.uri(), &format!("exchange-{case}"), TOKEN), &mut seen).await;
+        }
+        // The calls after it fail.
+        for (case, answer) in answers(&[TOKEN, BEARER]).into_iter().enumerate() {
+            let server = MockServer::start().await;
+            let signed = json!({ "token": BEARER, "tokenExpires": "2099-01-01T00:00:00Z" });
+            let exchange = Mock::given(method("POST")).and(path(EXCHANGE));
+            let signed = exchange.respond_with(ResponseTemplate::new(200).set_body_json(signed));
+            signed.with_priority(1).mount(&server).await;
+            Mock::given(any()).respond_with(answer).mount(&server).await;
+            all_calls(&client(&server.uri(), &format!("call-{case}"), TOKEN), &mut seen).await;
+        }
+        seen.check();
+    });
+}
+
+#[test]
+fn no_secret_leaves_when_there_is_no_answer() {
+    block_on(async {
+        let mut seen = Seen::default();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let broken = Raw::answering("", After::Close);
+        let garbage = Raw::answering(format!("{TOKEN}\r\n\r\n"), After::Close);
+        let proxy_wants = Raw::answering("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", After::Close);
+        let credential = Some(("u".to_owned(), Secret::new(PROXY.into())));
+        let proxy = ProxyChoice::Through(Proxy::new(&proxy_wants.address, credential).unwrap());
+        let proxied = TransportOptions { proxy, ..options() };
+        let trusting = TransportOptions { skip_certificate_check: true, ..options() };
+        for (server, options) in [
+            (format!("http://{closed}"), options()),
+            (broken.url(), options()),
+            (garbage.url(), options()),
+            ("http://no-such-host.invalid".into(), options()),
+            ("http://far.example".into(), proxied.clone()),
+            ("https://far.example".into(), TransportOptions { skip_certificate_check: true, ..proxied }),
+            (format!("https://{closed}"), trusting),
+        ] {
+            let service = client_with(&server, "canary", TOKEN, options).unwrap();
+            all_calls(&service, &mut seen).await;
+        }
+        seen.check();
+    });
+}
