@@ -32,7 +32,7 @@ pub async fn serve(
 ) -> Result<axum::response::Response, Problem> {
     let blob = blobs::find(&store.database, served.blob_id).await?;
     // Deleted or replaced between the two queries.
-    let blob = blob.ok_or_else(|| Problem::not_found("The content has just been removed."))?;
+    let blob = blob.ok_or_else(|| Problem::package_not_found("The content has just been removed."))?;
     let etag = format!("\"{}\"", blob.sha256);
     let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or_default());
 

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -52,8 +53,8 @@ pub async fn list(State(app): State<App>, _: Caller) -> Result<Json<Vec<Installe
 }
 
 /// `GET /api/v1/installers/{id}`
-pub async fn one(State(app): State<App>, _: Caller, Path(id): Path<String>) -> Result<Json<InstallerAnswer>, Problem> {
-    find(&app, &id).await.map(InstallerAnswer::from).map(Json)
+pub async fn one(State(app): State<App>, _: Caller, id: Id) -> Result<Json<InstallerAnswer>, Problem> {
+    find(&app, &text(id)?).await.map(InstallerAnswer::from).map(Json)
 }
 
 /// `GET` and `HEAD /api/v1/installers/{id}/download`
@@ -61,10 +62,10 @@ pub async fn download(
     State(app): State<App>,
     method: Method,
     _: ContentCaller,
-    Path(id): Path<String>,
+    id: Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let found = find(&app, &id).await?;
+    let found = find(&app, &text(id)?).await?;
     let served = Served {
         blob_id: &found.blob_id,
         content_type: "application/octet-stream",
@@ -74,9 +75,16 @@ pub async fn download(
     content::serve(&app.store, &method, &headers, &served).await
 }
 
+/// The last part of the path but one, or why it is no text.
+type Id = Result<Path<String>, PathRejection>;
+
+fn text(id: Id) -> Result<String, Problem> {
+    id.map(|Path(id)| id).map_err(|_| Problem::bad_request("The path is not UTF-8."))
+}
+
 async fn find(app: &App, id: &str) -> Result<Installer, Problem> {
     let found = installers::find(&app.store.database, id).await?;
-    found.ok_or_else(|| Problem::not_found(format!("There is no installer '{id}'.")))
+    found.ok_or_else(|| Problem::installer_not_found(id))
 }
 
 /// `POST /api/v1/installers?name=&fileName=&id=&packageId=&version=&force=`

@@ -72,9 +72,8 @@ fn routes() -> Vec<Route> {
 /// The whole API.
 pub fn router(app: App) -> Router {
     let router = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handlers));
-    let router = router
-        .fallback(async || Problem::not_found("There is no such call; docs/openapi.yaml lists those that are."))
-        .method_not_allowed_fallback(async |method: Method| {
+    let router =
+        router.fallback(async || Problem::no_such_call()).method_not_allowed_fallback(async |method: Method| {
             let detail = format!("This call does not take {method}.");
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
         });
@@ -90,4 +89,39 @@ async fn log(request: axum::extract::Request, next: middleware::Next) -> axum::r
     let response = next.run(request).await;
     tracing::info!(%method, path, status = response.status().as_u16(), elapsed = ?begun.elapsed(), "request");
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The operations under `paths:`: paths are indented by two spaces, methods by four.
+    fn documented() -> BTreeSet<(String, String)> {
+        let text = include_str!("../../../docs/openapi.yaml");
+        let mut operations = BTreeSet::new();
+        let mut path = None;
+        for line in text.lines().skip_while(|line| *line != "paths:").skip(1) {
+            if !line.starts_with(' ') && !line.is_empty() {
+                break;
+            }
+            if let Some(name) = line.strip_prefix("  /") {
+                path = Some(format!("/{}", name.trim_end_matches(':')));
+            } else if let Some(method) = line.strip_prefix("    ").and_then(|line| line.strip_suffix(':'))
+                && ["get", "head", "post", "delete", "patch", "put"].contains(&method)
+            {
+                operations.insert((path.clone().unwrap(), method.to_owned()));
+            }
+        }
+        operations
+    }
+
+    #[test]
+    fn each_route_is_documented_and_each_documented_route_is_there() {
+        let served: BTreeSet<_> = routes()
+            .iter()
+            .flat_map(|route| route.methods.iter().map(|method| (route.path.to_owned(), (*method).to_owned())))
+            .collect();
+        assert_eq!(served, documented());
+    }
 }

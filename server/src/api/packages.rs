@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ pub async fn versions(State(app): State<App>, _: Caller, params: Params) -> Resu
     let id = params.required("packageId")?;
     let found = packages::versions(&app.store.database, &[id.to_owned()]).await?;
     if found.is_empty() {
-        return Err(Problem::not_found(format!("There is no package '{id}'.")));
+        return Err(Problem::package_not_found(format!("There is no package '{id}'.")));
     }
     Ok(Json(found.into_iter().map(VersionAnswer::from).collect()))
 }
@@ -127,8 +128,14 @@ struct Many {
 pub async fn versions_of_many(
     State(app): State<App>,
     _: Caller,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Vec<VersionAnswer>>, Problem> {
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "The body is too large.")
+        }
+        _ => Problem::bad_request("The body broke off."),
+    })?;
     let asked: Many = serde_json::from_slice(&body)
         .map_err(|_| Problem::bad_request("The body is not JSON like {\"packageIds\":[\"a\"]}."))?;
     if asked.package_ids.len() > MOST_IDS {
@@ -146,7 +153,7 @@ async fn find(app: &App, params: &Params) -> Result<PackageVersion, Problem> {
     let text = params.required("version")?;
     let version = Version::parse(text).map_err(|error| Problem::bad_request(error.message()))?;
     let found = packages::find(&app.store.database, id, &version).await?;
-    found.ok_or_else(|| Problem::not_found(format!("There is no package '{id}' of version {version}.")))
+    found.ok_or_else(|| Problem::package_not_found(format!("There is no package '{id}' of version {version}.")))
 }
 
 /// `GET` and `HEAD /api/v1/Packages/content?packageId=&version=`
@@ -176,6 +183,6 @@ pub async fn remove(State(app): State<App>, caller: Caller, params: Params) -> R
     if packages::delete(&app.store, &found.package_id, &version, &caller.entry).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Problem::not_found(format!("There is no package '{}' of version {version}.", found.package_id)))
+        Err(Problem::package_not_found(format!("There is no package '{}' of version {version}.", found.package_id)))
     }
 }

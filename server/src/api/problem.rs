@@ -27,9 +27,20 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 
-    /// What was asked for is not there.
-    pub fn not_found(detail: impl Into<String>) -> Self {
+    /// There is no such call.
+    pub fn no_such_call() -> Self {
+        let detail = "There is no such call; docs/openapi.yaml lists those that are.";
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    /// There is no such package or version.
+    pub fn package_not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "package-not-found", detail)
+    }
+
+    /// There is no such installer.
+    pub fn installer_not_found(id: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "installer-not-found", format!("There is no installer '{id}'."))
     }
 
     /// The caller may not do this.
