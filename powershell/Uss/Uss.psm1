@@ -1,0 +1,293 @@
+# The cmdlets of module Uss. Each binds its parameters, runs one native command, and writes objects and errors.
+# Session.psm1 does that for all of them; include/uss.h documents the commands and their fields.
+Set-StrictMode -Version Latest
+
+function Initialize-Uss {
+    # Loads what the cmdlets stand on, at the first call: a script that imports Uss pays little more than for an empty
+    # module.
+    if (-not $script:Loaded) {
+        Import-Module "$PSScriptRoot/Session.psm1" -Verbose:$false
+        $script:Loaded = $true
+    }
+}
+
+$script:Loaded = $false
+
+function Complete-UssArgument {
+    Initialize-Uss
+    Complete-UssWord @args
+}
+
+# ---- Connections
+
+function Connect-UssServer {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('Uss.Connection')]
+    param(
+        [Parameter(Position = 0)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [Parameter(Position = 1)] [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile,
+        [string] $Proxy,
+        [object] $ProxyCredential,
+        [switch] $NoProxy,
+        [string] $CertificateAuthority
+    )
+    begin { Initialize-Uss }
+    end { Add-UssConnection $PSCmdlet $PSBoundParameters }
+}
+
+function Disconnect-UssServer {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    param(
+        [Parameter(Position = 0)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server
+    )
+    begin { Initialize-Uss }
+    end { Remove-UssConnection $PSCmdlet $PSBoundParameters }
+}
+
+function Get-UssConnection {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('Uss.Connection')]
+    param()
+    begin { Initialize-Uss }
+    end { Read-UssConnection }
+}
+
+# ---- Packages
+
+function Get-UssPackage {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('Uss.Package')]
+    param(
+        [Parameter(Position = 0)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string[]] $Id,
+        [string] $Search,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin { Initialize-Uss }
+    end { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'packages' }
+}
+
+function Get-UssPackageVersion {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('Uss.PackageVersion')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $PackageId,
+        [Parameter(Position = 1)] [Alias('Version')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string] $VersionQuery,
+        [switch] $All,
+        [switch] $IncludeDependencies,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin { Initialize-Uss }
+    process { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'versions' $PackageId }
+}
+
+function Resolve-UssDependency {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('Uss.PackageVersion')]
+    [Alias('Resolve-UssDependencies')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $PackageId,
+        [Parameter(Position = 1)] [Alias('Version')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string] $VersionQuery,
+        [switch] $IncludeOptional,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin {
+        Initialize-Uss
+        $packages = [System.Collections.ArrayList] @()
+    }
+    process { $packages.AddRange($PackageId) }
+    end { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'resolve' $packages }
+}
+
+function Copy-UssPackageFromServer {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
+    [OutputType('Uss.CopyResult')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $PackageId,
+        [Parameter(Position = 1)] [Alias('Version')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string] $VersionQuery,
+        [Parameter(Mandatory)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $SourceServer,
+        [object] $SourceCredential,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile,
+        [switch] $Force,
+        [switch] $SkipDependencyCheck,
+        [switch] $IncludeOptional,
+        [int] $ThrottleLimit,
+        [long] $MaxBytesPerSecond
+    )
+    begin {
+        Initialize-Uss
+        $packages = [System.Collections.ArrayList] @()
+    }
+    process { $packages.AddRange($PackageId) }
+    end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy' $WhatIfPreference $packages }
+}
+
+function New-UssPackage {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
+    [OutputType('Uss.PackageFile')]
+    param(
+        [Parameter(Mandatory, Position = 0)] [string] $Id,
+        [Parameter(Mandatory, Position = 1)] [string] $Version,
+        [string] $Name,
+        [string] $DisplayName,
+        [string] $Description,
+        [Parameter(Position = 2)] [string] $OutputDir = '.',
+        [string[]] $InputPath,
+        [object[]] $Dependencies,
+        [switch] $Force
+    )
+    begin { Initialize-Uss }
+    end {
+        $PSBoundParameters['OutputDir'] = $OutputDir
+        if ($PSCmdlet.ShouldProcess($PSCmdlet.GetUnresolvedProviderPathFromPSPath($OutputDir), "Create package $Id $Version")) {
+            Invoke-UssLocalCommand $PSCmdlet $PSBoundParameters 'new-package'
+        }
+    }
+}
+
+function Remove-UssPackage {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $PackageId,
+        [Parameter(Position = 1)] [Alias('Version')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string] $VersionQuery,
+        [switch] $All,
+        [switch] $Force,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin {
+        Initialize-Uss
+        if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
+        [void] $PSBoundParameters.Remove('Force')
+        $from = Find-UssServer $PSCmdlet $PSBoundParameters $Server
+        if ($from -isnot [string]) { $from = $from.Server }
+        $packages = [System.Collections.ArrayList] @()
+    }
+    process {
+        foreach ($element in $PackageId) {
+            $id, $version = Read-UssElement $PSCmdlet $PSBoundParameters $element
+            if ($All) { $version = '' }
+            $what = if ($All) { "$id, all versions" } else { "$id $version" }
+            if ($PSCmdlet.ShouldProcess("$what on $from", 'Remove package')) { [void] $packages.Add(@{ Id = $id; Version = $version }) }
+        }
+    }
+    end { if ($packages.Count) { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'remove' $packages } }
+}
+
+function Test-UssPackage {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('bool')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $PackageId,
+        [Parameter(Position = 1)] [Alias('Version')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string] $VersionQuery,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin { Initialize-Uss }
+    process { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'test' $PackageId }
+}
+
+# ---- Installers
+
+function Get-UssInstaller {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('Uss.Installer')]
+    param(
+        [Parameter(Position = 0)] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [guid[]] $InstallerId,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string[]] $Name,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin { Initialize-Uss }
+    end { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'installers' }
+}
+
+function Copy-UssInstallerFromServer {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium', DefaultParameterSetName = 'Id')]
+    [OutputType('Uss.CopyResult')]
+    param(
+        [Parameter(Mandatory, Position = 0, ParameterSetName = 'Id')] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [guid[]] $InstallerId,
+        [Parameter(Mandatory, ParameterSetName = 'Name')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string[]] $Name,
+        [Parameter(Mandatory)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $SourceServer,
+        [object] $SourceCredential,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile,
+        [switch] $Force
+    )
+    begin { Initialize-Uss }
+    end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy-installer' $WhatIfPreference }
+}
+
+# ---- Any call
+
+function Invoke-UssMethod {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    param(
+        [Parameter(Mandatory, Position = 0)] [string] $Path,
+        [Parameter(Position = 1)] [string] $Method,
+        [object] $Body,
+        [string] $ContentType,
+        [string] $InFile,
+        [string] $OutFile,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin { Initialize-Uss }
+    end { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'invoke' }
+}
