@@ -164,7 +164,7 @@ function Get-UssHandle {
     if ($null -eq $handle -or $Object.PSTypeNames[0] -ne 'Uss.Connection') {
         Stop-UssCmdlet $Cmdlet 'InvalidHandle' 'This connection object was made in another process.' 'Connect there, with Connect-UssServer.' 'InvalidArgument' $Object
     }
-    $handle.Members['Id'].Value
+    $Object.UssHandle.Id
 }
 
 # ---- The server and the credential of a call
