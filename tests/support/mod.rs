@@ -61,10 +61,10 @@ pub fn anonymous(url: &str) -> UpdateService {
     UpdateService::open(ServerUrl::parse(url, true).unwrap(), None, options(), Routes::default()).unwrap()
 }
 
-/// The built server: USS_SERVER_EXE, else what cargo makes of this source.
+/// The built server: USS_TEST_SERVER, else what cargo makes of this source.
 pub fn server_exe() -> &'static Path {
     static EXE: OnceLock<PathBuf> = OnceLock::new();
-    EXE.get_or_init(|| match std::env::var_os("USS_SERVER_EXE") {
+    EXE.get_or_init(|| match std::env::var_os("USS_TEST_SERVER") {
         Some(exe) => exe.into(),
         None => {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
