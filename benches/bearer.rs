@@ -48,6 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     nanoseconds.sort_by(f64::total_cmp);
     let median = nanoseconds.get(BATCHES / 2).copied().unwrap_or(f64::INFINITY);
     let met = if median < 1000.0 { "met" } else { "**not met**" };
-    println!("- bearer cache hit, median of {BATCHES} batches of {HITS}: {median:.0} ns, to reach: under 1000 ns: {met}");
+    println!(
+        "- bearer cache hit, median of {BATCHES} batches of {HITS}: {median:.0} ns, to reach: under 1000 ns: {met}"
+    );
     Ok(())
 }

@@ -4,6 +4,7 @@ param(
     [Parameter(Mandatory)] [string] $Headquarters,
     [Parameter(Mandatory)] [string] $Store,
     [Parameter(Mandatory)] [string] $ServerProgram,
+    [Parameter(Mandatory)] [string] $TokenId,
     [Parameter(Mandatory)] [string] $HeadquartersData,
     [Parameter(Mandatory)] [string] $StoreData,
     [switch] $Plain
@@ -65,6 +66,8 @@ function New-Credential([string] $UserName, [string] $Token) {
     [pscredential]::new($UserName, (ConvertTo-SecureString $Token -AsPlainText -Force))
 }
 
+function uss-server { & $ServerProgram @args }
+
 $started = [DateTime]::UtcNow
 Import-Module $Module
 $ada = New-Credential 'ada' $env:DEMO_HEADQUARTERS_TOKEN
@@ -100,7 +103,7 @@ $digests = foreach ($row in $copied) {
 }
 $digests | Format-Table | Out-Host
 if (@($digests | Where-Object Same -NE $true).Count) { throw 'The digests differ.' }
-Show { & $ServerProgram check --data $StoreData }
+Show { uss-server check --data $StoreData }
 if ($LASTEXITCODE) { throw 'The store does not hold what it says.' }
 Write-Fact 'Read back from the store, every package has the digest of its original.'
 
@@ -109,8 +112,7 @@ Show { Copy-UssPackageFromServer bundle/my-pos -SourceServer $Headquarters -Serv
 if (@($result | Where-Object Status -NE 'Skipped').Count) { throw 'Nothing should have been sent again.' }
 
 Write-Chapter 7 'The administrator at headquarters revokes the token'
-$tokenId = @(& $ServerProgram token list --user ada --data $HeadquartersData | Where-Object { $_ -match '\bdemo\b' })[0].Split()[0]
-Show { & $ServerProgram token revoke $tokenId --data $HeadquartersData }
+Show { uss-server token revoke $TokenId --data $HeadquartersData }
 Write-Host $(if ($Plain) { "PS> Get-UssPackageVersion bundle/my-pos -Server `$Headquarters" } else { "  $escape[32mPS>$escape[0m $escape[1mGet-UssPackageVersion bundle/my-pos -Server `$Headquarters$escape[0m" })
 $refusal = $null
 try { $null = Get-UssPackageVersion bundle/my-pos -Server $Headquarters -ErrorAction Stop }

@@ -11,9 +11,9 @@ use std::{
 
 use crate::{
     Result,
-    process::Running,
+    process::{self, Running},
     pwsh,
-    server::Server,
+    server::{Role, Server},
     stage,
     terminal::Terminal,
     workspace::{self, Profile},
@@ -52,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
 
     terminal.doing("Making users and tokens");
     // Two people on two servers, neither known to the other.
-    let tokens = (headquarters.token("ada", "demo")?, store.token("grace", "demo")?);
+    let tokens = (headquarters.token("ada", Role::Reader, "demo")?, store.token("grace", Role::Publisher, "demo")?);
     terminal.done("Made users and tokens", "ada at headquarters, grace at the store");
 
     terminal.doing("Making sample packages");
@@ -65,7 +65,10 @@ pub(crate) fn run() -> Result<()> {
     let demo = Demo { folder: folder.path(), headquarters: &headquarters, store: &store, tokens: &tokens };
     match pwsh {
         Ok(pwsh) => demo.through_powershell(&pwsh, &built.library()?, terminal)?,
-        Err(reason) => return Err(reason),
+        Err(reason) => {
+            terminal.note(&format!("{reason}. The same flow from C, by the same library:"));
+            demo.through_c(&built.library()?, terminal)?;
+        }
     }
     Ok(())
 }
@@ -87,7 +90,7 @@ impl Demo<'_> {
         command.args(["-NoLogo", "-NoProfile", "-NonInteractive", "-File"]).arg(&script);
         command.arg("-Module").arg(module.join("Uss.psd1"));
         command.args(["-Headquarters", &self.headquarters.address, "-Store", &self.store.address]);
-        command.arg("-ServerProgram").arg(self.headquarters.program());
+        command.arg("-ServerProgram").arg(self.headquarters.program()).args(["-TokenId", &self.token_id()?]);
         command.arg("-HeadquartersData").arg(&self.headquarters.data).arg("-StoreData").arg(&self.store.data);
         if !terminal.is_rich() {
             command.arg("-Plain").env("NO_COLOR", "1");
@@ -96,5 +99,33 @@ impl Demo<'_> {
         command.env("DEMO_HEADQUARTERS_TOKEN", &self.tokens.0).env("DEMO_STORE_TOKEN", &self.tokens.1);
         let status = Running::start(command.stdin(Stdio::null()))?.wait()?;
         if status.success() { Ok(()) } else { Err(format!("the demo's script failed ({status})").into()) }
+    }
+
+    /// Without PowerShell: `demo.c`, compiled against the library.
+    fn through_c(&self, library: &Path, terminal: Terminal) -> Result<()> {
+        let folder = library.parent().ok_or("the library has no folder")?;
+        let source = self.folder.join("demo.c");
+        let program = self.folder.join("demo");
+        std::fs::write(&source, include_str!("demo.c"))?;
+        let mut compile = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+        compile.arg("-O1").arg(&source).arg("-o").arg(&program).arg("-I").arg(workspace::root().join("include"));
+        compile.arg("-L").arg(folder).arg("-luss").arg(format!("-Wl,-rpath,{}", folder.display()));
+        process::run(&mut compile)?;
+        let mut command = Command::new(&program);
+        command.args([&self.headquarters.address, &self.store.address]);
+        command.arg(self.headquarters.program()).args(["token", "revoke", &self.token_id()?]);
+        command.arg("--data").arg(&self.headquarters.data);
+        if !terminal.is_rich() {
+            command.env("NO_COLOR", "1");
+        }
+        command.env("DEMO_HEADQUARTERS_TOKEN", &self.tokens.0).env("DEMO_STORE_TOKEN", &self.tokens.1);
+        process::run(&mut command)
+    }
+
+    /// The id of ada's token: the first word of its line.
+    fn token_id(&self) -> Result<String> {
+        let list = self.headquarters.command(&["token", "list", "--user", "ada"])?;
+        let line = list.lines().find(|line| line.split_whitespace().any(|word| word == "demo"));
+        Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("the token is not in the list")?.to_owned())
     }
 }

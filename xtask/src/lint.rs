@@ -41,7 +41,7 @@ fn dependencies() -> Result<()> {
         println!("Not checked: cargo-deny is not installed; get it with cargo install cargo-deny --locked");
         return Ok(());
     }
-    process::run(cargo().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    process::run(cargo().args(["deny", "--workspace", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 
 /// The modules hold nothing that Windows PowerShell 5.1 could not run. Answers with the number of files.

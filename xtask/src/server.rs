@@ -12,6 +12,13 @@ use crate::{
     process::{self, Running},
 };
 
+/// What a user may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Reader,
+    Publisher,
+}
+
 /// A running server. Dropping it ends the server; the data belong to whoever made the folder.
 pub(crate) struct Server {
     pub(crate) address: String,
@@ -52,9 +59,12 @@ impl Server {
         process::output(Command::new(&self.program).args(arguments).arg("--data").arg(&self.data))
     }
 
-    /// Makes a user and a token, and answers with the token's value.
-    pub(crate) fn token(&self, user: &str, name: &str) -> Result<String> {
-        self.command(&["user", "add", user, "--email", &format!("{user}@example.com")])?;
+    /// Makes a user, who may read, or as `Role::Publisher` publish too, and a token; answers with the token's value.
+    pub(crate) fn token(&self, user: &str, role: Role, name: &str) -> Result<String> {
+        let email = format!("{user}@example.com");
+        let mut add = vec!["user", "add", user, "--email", &email];
+        add.extend((role == Role::Publisher).then_some("--admin"));
+        self.command(&add)?;
         self.command(&["token", "create", "--user", user, "--name", name])
     }
 

@@ -11,7 +11,7 @@ use super::{Bench, Comparison, Contender, bearer, timed, verdict};
 use crate::{
     Result, debian,
     process::{self, Running},
-    server::Server,
+    server::{Role, Server},
 };
 
 /// The whole process, hash and verification included. It writes what memory the copy took above the idle process.
@@ -44,7 +44,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let folder = bench.folder.path();
     let source = Server::start(&bench.server, &folder.join("source"))?;
     let destination = Server::start(&bench.server, &folder.join("destination"))?;
-    let tokens = (source.token("ada", "bench")?, destination.token("ada", "bench")?);
+    let tokens = (source.token("ada", Role::Reader, "bench")?, destination.token("ada", Role::Publisher, "bench")?);
     eprintln!("copy: making a package of {} bytes", bench.size);
     source.package("big-package", "1.0.0", bench.size, &[])?;
     let bearers =

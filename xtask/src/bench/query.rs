@@ -1,7 +1,10 @@
 //! 1,000 look-ups in one process, against a script that calls HttpClient itself with a ready header.
 
 use super::{Bench, Comparison, Contender, bearer, timed, verdict};
-use crate::{Result, server::Server};
+use crate::{
+    Result,
+    server::{Role, Server},
+};
 
 const OURS: &str = "\
 Import-Module $env:BENCH_MODULE
@@ -19,7 +22,7 @@ if ($found[0].version -ne '1.2.3') { exit 3 }";
 
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let server = Server::start(&bench.server, &bench.folder.path().join("query"))?;
-    let token = server.token("ada", "bench")?;
+    let token = server.token("ada", Role::Reader, "bench")?;
     server.package("example-package", "1.2.3", 1000, &[])?;
     let bearer = bearer(&server.address, "ada", &token, bench.folder.path())?;
     let contenders = vec![
