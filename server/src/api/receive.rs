@@ -35,15 +35,9 @@ pub fn announced(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// is another one, is removed.
 pub async fn receive(store: &Store, body: Body, announced: Option<&str>) -> Result<FreshBlob, Problem> {
     let mut writer = BlobWriter::new(&store.blobs);
-    let mut frames = body.into_data_stream();
-    loop {
-        let frame = tokio::time::timeout(SILENCE, frames.next()).await.map_err(|_| {
-            let detail = format!("Nothing came for {} seconds. Nothing was changed.", SILENCE.as_secs());
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
-        })?;
-        let Some(frame) = frame else { break };
-        let bytes = frame.map_err(|_| Problem::bad_request("The body broke off. Nothing was changed."))?;
-        writer.write(bytes).await?;
+    if let Err(problem) = fill(&mut writer, body).await {
+        writer.discard().await;
+        return Err(problem);
     }
     let blob = writer.finish().await?;
     match announced {
@@ -56,5 +50,18 @@ pub async fn receive(store: &Store, body: Body, announced: Option<&str>) -> Resu
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "checksum-mismatch", detail))
         }
         _ => Ok(blob),
+    }
+}
+
+async fn fill(writer: &mut BlobWriter, body: Body) -> Result<(), Problem> {
+    let mut frames = body.into_data_stream();
+    loop {
+        let frame = tokio::time::timeout(SILENCE, frames.next()).await.map_err(|_| {
+            let detail = format!("Nothing came for {} seconds. Nothing was changed.", SILENCE.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+        })?;
+        let Some(frame) = frame else { return Ok(()) };
+        let bytes = frame.map_err(|_| Problem::bad_request("The body broke off. Nothing was changed."))?;
+        writer.write(bytes).await?;
     }
 }

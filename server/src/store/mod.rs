@@ -91,8 +91,9 @@ impl From<io::Error> for StoreError {
     }
 }
 
+/// A disk, a quota, or the size that a file may have here.
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 impl Store {

@@ -1,6 +1,7 @@
 //! The real server on a free port, with a store of its own.
 
-#![allow(dead_code)]
+// Each test file uses its part.
+#![allow(dead_code, unreachable_pub)]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -70,7 +71,21 @@ impl Server {
 
     /// Serves a folder that stays.
     pub fn on(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_uss-server")), data, arguments)
+    }
+
+    /// The same with a limit on the size of each file that it writes: writing beyond fails.
+    #[cfg(unix)]
+    pub fn with_file_limit(data: &Path, kibibytes: u32) -> Self {
+        let mut shell = Command::new("sh");
+        // POSIX counts blocks of 512 bytes; without the trap the signal would end the server.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kibibytes * 2);
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_uss-server")]);
+        Self::spawn(shell, data, &[])
+    }
+
+    fn spawn(mut command: Command, data: &Path, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(arguments)

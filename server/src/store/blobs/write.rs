@@ -84,8 +84,26 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Stores what is left and waits until every part is on disk and hashed.
+    /// Stores what is left and waits until every part is on disk and hashed. When that fails, everything is removed.
     pub async fn finish(mut self) -> Result<FreshBlob, StoreError> {
+        match self.finish_parts().await {
+            Ok(digest) => {
+                self.fresh.sha256 = digest;
+                Ok(self.fresh)
+            }
+            Err(error) => {
+                self.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes what was stored and waits until it is gone.
+    pub async fn discard(self) {
+        self.fresh.discard().await;
+    }
+
+    async fn finish_parts(&mut self) -> Result<String, StoreError> {
         if self.filled > 0 {
             self.store_part().await?;
         }
@@ -94,8 +112,7 @@ impl BlobWriter {
             Some(hashing) => hashing.await?,
             None => Sha256::new(),
         };
-        self.fresh.sha256 = hex(&hasher.finalize());
-        Ok(self.fresh)
+        Ok(hex(&hasher.finalize()))
     }
 
     fn take_small(&mut self) {
