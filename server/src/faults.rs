@@ -23,7 +23,7 @@
 //! | `{"status": {"code": 503, "retryAfter": "1", "contentType": "text/html", "body": "…"}}` | answers this, does nothing; only `code` is needed |
 //! | `{"delay": 500}` | waits so many milliseconds, then goes on |
 //! | `{"stall": 1000}` | sends, or reads, so many bytes of the body and then nothing more |
-//! | `{"reset": 1000}` | breaks the connection after so many bytes of the body |
+//! | `{"reset": 1000}` | breaks the connection after so many bytes of the body; they get a tenth of a second to arrive |
 //! | `{"corrupt": 1000}` | flips the byte at this place of the body, counted from 0 |
 //! | `"change"` | answers as if the content were another now: each byte flipped, another ETag, no digest; `If-Match` is 412, `Range` with `If-Range` is answered whole |
 //! | `"forget"` | does the work, then breaks the connection instead of answering |
@@ -50,6 +50,9 @@ use serde::Deserialize;
 use crate::api::App;
 use crate::api::problem::Problem;
 use crate::listen::Unsent;
+
+/// For the bytes before a reset to arrive.
+const OUT: Duration = Duration::from_millis(100);
 
 /// The rules and counts of one server.
 #[derive(Clone, Default)]
@@ -272,7 +275,7 @@ enum Tamper {
 }
 
 fn tampered(body: Body, tamper: Tamper, broken: &Arc<AtomicBool>) -> Body {
-    Body::new(Tampered { body, at: 0, tamper, broken: broken.clone() })
+    Body::new(Tampered { body, at: 0, tamper, broken: broken.clone(), pause: None })
 }
 
 struct Tampered {
@@ -281,6 +284,8 @@ struct Tampered {
     at: u64,
     tamper: Tamper,
     broken: Arc<AtomicBool>,
+    /// Before a reset.
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl HttpBody for Tampered {
@@ -294,10 +299,12 @@ impl HttpBody for Tampered {
         match self.tamper {
             Tamper::Stall(at) if self.at >= at => return Poll::Pending,
             Tamper::Reset(at) if self.at >= at => {
+                // hyper drops what it has not written yet when a body fails.
+                let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(OUT)));
+                std::task::ready!(pause.as_mut().poll(context));
                 self.broken.store(true, Ordering::SeqCst);
-                return Poll::Ready(Some(Err(axum::Error::new(std::io::Error::from(
-                    std::io::ErrorKind::ConnectionReset,
-                )))));
+                let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+                return Poll::Ready(Some(Err(axum::Error::new(reset))));
             }
             _ => {}
         }

@@ -1,0 +1,116 @@
+//! The command line, beside a running server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use support::*;
+
+#[tokio::test]
+async fn packages_are_made_and_added_while_the_server_runs() {
+    let server = Server::start();
+    let session = server.admin().await;
+    let file = server.data().join("made.zip");
+    let file = file.to_str().unwrap();
+    let make = ["package", "make", "--id", "a/b", "--version", "1.0", "--dependency", "c=>=1.0 <2.0", "--out", file];
+    assert_eq!(server.run(&[&make[..], &["--size", "1000000"]].concat()), file);
+    assert!(std::fs::metadata(file).unwrap().len() > 1_000_000, "incompressible");
+    assert!(server.run(&["package", "add", file]).starts_with("a/b 1.0 added"));
+    assert!(server.run(&["package", "add", file]).starts_with("a/b 1.0 was there already"));
+    assert!(session.content("a/b", "1.0").await.bytes().await.unwrap() == std::fs::read(file).unwrap());
+    server.run(&[&make[..], &["--size", "5"]].concat());
+    assert!(fail(server.data(), &["package", "add", file]).contains("Package already exists: a/b 1.0"));
+    assert!(server.run(&["package", "add", "--force", file]).starts_with("a/b 1.0 replaced"));
+    assert_eq!(server.run(&["check"]), "1 whole, 0 damaged");
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line_and_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert!(fail(&data, &["check"]).contains("there is no data"));
+    assert!(!data.exists());
+    run(&data, &["user", "add", "ada", "--email", "ada@example.com"]);
+    for arguments in [
+        &["user", "add", "ADA", "--email", "x@example.com"][..],
+        &["user", "add", "x", "--email", "Ada@example.com"],
+        &["user", "add", "ada@example.com", "--email", "y@example.com"],
+        &["user", "add", "x", "--email", "nix"],
+        &["user", "add", " ", "--email", "x@example.com"],
+        &["token", "create", "--user", "nobody", "--name", "x"],
+        &["token", "create", "--user", "ada", "--name", " "],
+        &["token", "list", "--user", "nobody"],
+        &["package", "add", "/nowhere.zip"],
+        &["package", "make", "--id", "Upper", "--version", "1.0", "--out", "/dev/null/x"],
+        &["installer", "add", "/nowhere.exe", "--name", "x"],
+        &["check", "--database", "postgres://localhost/x"],
+        &["check", "--blobs", "s3://bucket"],
+    ] {
+        fail(&data, arguments);
+    }
+    for arguments in
+        [&["nix"][..], &["token", "create"], &["token", "create", "--user", "ada", "--name", "x", "--expires", "soon"]]
+    {
+        assert_eq!(command(&data, arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_password_is_one_line_of_stdin_and_is_not_kept_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let add = |name: &str, input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
+            .args(["user", "add", name, "--email", &format!("{name}@example.com"), "--password-stdin", "--data"])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait().unwrap().code()
+    };
+    assert_eq!(add("ada", "correct horse\nbattery\n"), Some(0));
+    assert_eq!(add("bob", "\n"), Some(1));
+    let stored: Vec<_> = files(folder.path()).into_iter().flat_map(|path| std::fs::read(path).unwrap()).collect();
+    let stored = String::from_utf8_lossy(&stored);
+    assert!(stored.contains("$argon2id$") && !stored.contains("correct horse"));
+}
+
+#[tokio::test]
+async fn two_servers_on_one_store_see_each_others_changes_at_once() {
+    let first = Server::start();
+    let second = Server::on(first.data(), &[]);
+    let token = first.user("admin", true);
+    let session = first.sign_in("admin", &token).await;
+    let bytes = package("a", "1.0", &[], 100_000);
+    assert_eq!(session.publish("", bytes.clone()).await.status(), 201);
+    let elsewhere = Session { server: &second, bearer: session.bearer.clone() };
+    assert!(elsewhere.content("a", "1.0").await.bytes().await.unwrap() == bytes);
+    let list = second.run(&["token", "list"]);
+    second.run(&["token", "revoke", list.split('\t').next().unwrap()]);
+    for session in [&session, &elsewhere] {
+        problem(session.get("/api/v1/Account").await, 401, "invalid-token").await;
+    }
+}
+
+#[tokio::test]
+async fn https_is_served_with_the_given_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let server = Server::start_with(&["--tls-cert", cert, "--tls-key", key]);
+    assert!(server.url.starts_with("https://127.0.0.1:"));
+    client();
+    let certificate = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let trusting = reqwest::Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();
+    let url = format!("{}/api/v1/Settings/server", server.url);
+    assert_eq!(trusting.get(&url).send().await.unwrap().status(), 200);
+    assert!(client().get(&url).send().await.is_err(), "nobody else trusts it");
+    let wrong = ["serve", "--listen", "127.0.0.1:0", "--tls-cert", key, "--tls-key", cert];
+    assert!(fail(server.data(), &wrong).contains(".pem"));
+}
