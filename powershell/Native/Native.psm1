@@ -267,20 +267,22 @@ function Invoke-UssOperation {
                 }
             }
         } while ($writing -or $status -eq 1)
-        if ($null -ne $Kept -and $status -eq 0) { $Kept[0] = $operation; $free = $false }
+        if ($status -lt 0) { $failure = Read-UssText $native $out }
+        elseif ($null -ne $Kept) { $Kept[0] = $operation; $free = $false }
     }
     finally {
         if ($free) {
             [void] $native::uss_op_cancel($operation)
             [void] $native::uss_op_free($operation)
         }
+        # What a stop came in front of: a buffer that is not taken yet.
+        [void] $native::uss_buffer_free($out[0])
         if ($display.Shown) { Complete-UssProgress $Cmdlet $display }
     }
     # A `break` or `continue` downstream ended the loop above: pass it on to the loop that it was meant for.
     if ($again) { continue }
     if ($writing) { break }
     if ($status -lt 0) {
-        $failure = Read-UssText $native $out
         foreach ($page in $pages) { Read-UssPage $Cmdlet $page $Destination }
         return Write-UssFailure $Cmdlet $failure -Fatal:$Fatal
     }
@@ -308,7 +310,7 @@ function Write-UssProgress {
     # Record 80600 for the whole, 80601 to 80608 for the running transfers; a transfer keeps its record while it runs.
     param($Cmdlet, $Progress, $Display)
     $Display.Shown = $true
-    $phase, $items, $allItems, $done, $total, $rate = $Progress
+    $phase, $items, $allItems, $done, $total, $rate, $null = $Progress
     $status = switch ($phase) {
         0 { 'Starting' }
         1 { 'Planning' }

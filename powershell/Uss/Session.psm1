@@ -60,8 +60,7 @@ function Invoke-UssCopy {
     try {
         $connections += Open-UssServer $Cmdlet $Bound 'Source' $Bound['SourceServer']
         $fields += 'source', $connections[0].Id
-        $servers = if ($null -ne $Bound['Server']) { $Bound['Server'] } else { , $null }
-        foreach ($server in $servers) {
+        foreach ($server in @($Bound['Server'])) {
             $connections += Open-UssServer $Cmdlet $Bound '' $server
             $fields += 'destination', $connections[-1].Id
         }

@@ -1,0 +1,205 @@
+# The module itself: what importing loads, its help and completion, how it finds and loads the library.
+
+BeforeDiscovery {
+    $cmdlets = (Import-PowerShellDataFile (Join-Path $env:USS_TEST_MODULE 'Uss.psd1')).FunctionsToExport
+}
+
+BeforeAll {
+    . $PSScriptRoot/TestServer.ps1
+    Import-Module $env:USS_TEST_MODULE -Force
+    $folder = Join-Path ([System.IO.Path]::GetTempPath()) "uss-module-$([guid]::NewGuid())"
+    New-Item -ItemType Directory -Path $folder | Out-Null
+    $a = Start-UssTestServer $folder 'anna'
+    $b = Start-UssTestServer $folder 'bert'
+    Add-UssTestPackage $a 'example-runtime' '1.0.0' | Out-Null
+    Add-UssTestPackage $a 'example-package' '1.0.0' 'example-runtime=^' | Out-Null
+    Add-UssTestPackage $a 'example-package' '1.1.0' 'example-runtime=^' | Out-Null
+    $setup = Join-Path $folder 'Setup.exe'
+    [System.IO.File]::WriteAllBytes($setup, [byte[]] (1..200))
+    Invoke-UssServerProgram installer add $setup --name 'Example setup' --data $a.Data | Out-Null
+    $module = $env:USS_TEST_MODULE
+
+    function Copy-Module {
+        # A copy of the staged module with another native library, or none.
+        param([string] $Name, [scriptblock] $Change)
+        $copy = Join-Path $folder $Name
+        Copy-Item $module $copy -Recurse
+        $library = Get-ChildItem (Join-Path $copy 'native') -Recurse -File
+        & $Change $library.FullName
+        $copy
+    }
+}
+
+AfterAll {
+    @(Get-UssConnection) | ForEach-Object { Disconnect-UssServer $_ }
+    $a, $b | Stop-UssTestServer
+    Remove-Item $folder -Recurse -Force
+}
+
+Describe 'Importing' {
+    It 'loads no other module, not even with the first calls' {
+        $shell = Invoke-UssTestShell "Import-Module '$module'; Set-StrictMode -Version Latest
+            `$secret = [securestring]::new(); foreach (`$c in '$($a.Token)'.ToCharArray()) { `$secret.AppendChar(`$c) }
+            `$credential = [pscredential]::new('anna', `$secret)
+            `$null = Connect-UssServer '$($a.Url)' `$credential
+            `$v = Get-UssPackageVersion 'example-package'
+            `$null = Copy-UssPackageFromServer 'example-package' -SourceServer '$($a.Url)' -Server '$($a.Url)'
+            `$v.Version; [string]::Join(',', @(foreach (`$m in Get-Module) { `$m.Name }))"
+        $shell.Errors | Should -BeNullOrEmpty
+        $shell.Output -split '\s+' | Should -Be '1.1.0', 'Uss'
+    }
+
+    It 'exports the cmdlets and the alias, nothing else' {
+        $exported = Get-Module Uss
+        $exported.ExportedFunctions.Keys | Sort-Object | Should -Be ((Import-PowerShellDataFile "$module/Uss.psd1").FunctionsToExport | Sort-Object)
+        $exported.ExportedAliases.Keys | Should -Be 'Resolve-UssDependencies'
+        $exported.ExportedVariables.Count | Should -Be 0
+    }
+
+    It 'module, loader and library have one version' {
+        $version = (Import-PowerShellDataFile "$module/Uss.psd1").ModuleVersion
+        (Import-PowerShellDataFile "$module/Uss.format.psd1").ModuleVersion | Should -Be $version
+        Get-Content "$module/Native.psm1" -Raw | Should -Match "LibraryVersion = '$([regex]::Escape($version))'"
+    }
+
+    It 'works again after the module was removed and imported' {
+        Remove-Module Uss
+        Import-Module $module
+        (Get-UssPackageVersion 'example-package' -Server $a.Url -Credential $a.Credential).Version | Should -Be '1.1.0'
+        @([System.AppDomain]::CurrentDomain.GetAssemblies() | Where-Object { $_.GetName().Name -eq 'Uss.Native' }).Count | Should -Be 1
+    }
+
+    It 'needs the full language mode and says so' {
+        $shell = Invoke-UssTestShell "`$ExecutionContext.SessionState.LanguageMode = 'ConstrainedLanguage'; Import-Module '$module'; Get-UssConnection"
+        $shell.Errors | Should -Match 'language mode|ConstrainedLanguage'
+    }
+}
+
+Describe 'The native library' {
+    It 'is one clear error when it cannot be used' -ForEach @(
+        @{ Name = 'missing'; Change = { Remove-Item $args[0] }; Says = 'there is no ' }
+        @{ Name = 'damaged'; Change = { Set-Content $args[0] 'no library' }; Says = 'cannot be loaded' }
+    ) {
+        $copy = Copy-Module $Name $Change
+        $shell = Invoke-UssTestShell "Import-Module '$copy/Uss.psd1'
+            try { Get-UssPackageVersion x -Server '$($a.Url)' } catch { `$_.FullyQualifiedErrorId; `"`$_`"; `$_.ErrorDetails.RecommendedAction; `$_.CategoryInfo.Category }"
+        $lines = $shell.Output -split '\r?\n'
+        $lines[0] | Should -Be 'NativeLibraryUnavailable,Get-UssPackageVersion'
+        $lines[1] | Should -Match $Says
+        $lines[2] | Should -Match 'Install the module again'
+        $lines[3] | Should -Be 'ResourceUnavailable'
+        $shell.Errors | Should -BeNullOrEmpty
+    }
+
+    It 'is found again in the same session once it is repaired' {
+        $copy = Copy-Module 'repaired' { Move-Item $args[0] "$($args[0]).away" }
+        $away = (Get-ChildItem "$copy/native" -Recurse -File).FullName
+        $shell = Invoke-UssTestShell "Import-Module '$copy/Uss.psd1'
+            try { Get-UssPackage -Server '$($a.Url)' } catch { `$_.FullyQualifiedErrorId }
+            [System.IO.File]::Move('$away', '$($away.Substring(0, $away.Length - 5))')
+            (Invoke-UssMethod '/api/v1/Settings/server' -Server '$($a.Url)').GetType().Name"
+        $shell.Output -split '\s+' | Should -Be 'NativeLibraryUnavailable,Get-UssPackage', 'PSCustomObject'
+    }
+
+    It 'is shared by two copies of the module in one process' {
+        $copy = Copy-Module 'second' { Remove-Item $args[0] }
+        $shell = Invoke-UssTestShell "Import-Module '$module'; `$null = Invoke-UssMethod '/api/v1/Settings/server' -Server '$($a.Url)'; Remove-Module Uss
+            Import-Module '$copy/Uss.psd1'; (Invoke-UssMethod '/api/v1/Settings/server' -Server '$($a.Url)').GetType().Name"
+        $shell.Output | Should -Be 'PSCustomObject'
+    }
+}
+
+Describe 'Help' {
+    It '<_> is documented in full' -ForEach $cmdlets {
+        $help = Get-Help $_ -Full
+        $help.Synopsis | Should -Not -BeNullOrEmpty
+        $help.Synopsis | Should -Not -BeLike "$_ *"
+        $help.description.Text | Should -Not -BeNullOrEmpty
+        $help.returnValues | Should -Not -BeNullOrEmpty
+        $help.alertSet | Should -Not -BeNullOrEmpty
+        $help.examples.example.Count | Should -BeGreaterThan 0
+        $common = [System.Management.Automation.PSCmdlet]::CommonParameters
+        $command = Get-Command $_
+        $parameters = @($help.parameters.PSObject.Properties['parameter'].Value | Where-Object { $null -ne $_ })
+        $documented = @($parameters | ForEach-Object { $_.name })
+        $documented | Sort-Object | Should -Be @($command.Parameters.Keys | Where-Object { $common -notcontains $_ } | Sort-Object)
+        foreach ($parameter in $parameters) {
+            $parameter.description.Text | Should -Not -BeNullOrEmpty -Because "$_ -$($parameter.name)"
+            "$($parameter.required)" | Should -Be "$($command.Parameters[$parameter.name].Attributes.Where({ $_ -is [parameter] })[0].Mandatory)".ToLowerInvariant() -Because "$_ -$($parameter.name)"
+        }
+    }
+
+    It 'each cmdlet that returns something says what' {
+        foreach ($name in 'Connect-UssServer', 'Get-UssPackage', 'Get-UssPackageVersion', 'Copy-UssPackageFromServer', 'Test-UssPackage') {
+            (Get-Command $name).OutputType.Name | Should -Not -BeNullOrEmpty -Because $name
+        }
+    }
+
+    It 'about_Uss is there' {
+        Join-Path $module 'en-US/about_Uss.help.txt' | Should -FileContentMatch 'VERSION QUERIES'
+    }
+
+    It 'the examples of <_> run as they are written' -ForEach $cmdlets {
+        Connect-UssServer $a.Url $a.Credential | Out-Null
+        Push-Location $folder
+        try {
+            foreach ($example in (Get-Help $_ -Full).examples.example) {
+                # Filled in, as in the guide: the servers' addresses, and the tokens.
+                $code = $example.code.Replace('http://localhost:8060', $a.Url).Replace('http://localhost:8061', $b.Url)
+                $code = $code.Replace('your_username@example.com', 'anna').Replace('token_hash', $a.Token)
+                $code = $code -replace "(-Server $([regex]::Escape($b.Url)) -Credential )\`$credential", '$1$other'
+                $other = $b.Credential
+                $null = $other
+                & ([scriptblock]::Create("`$ErrorActionPreference = 'Stop'; $code")) | Out-Null
+            }
+        }
+        finally { Pop-Location }
+        Add-UssTestPackage $a 'example-package' '1.0.0' 'example-runtime=^' | Out-Null
+    }
+}
+
+Describe 'Completion' {
+    BeforeAll {
+        Connect-UssServer $a.Url $a.Credential | Out-Null
+        function Get-Completion { param([string] $Line) @((TabExpansion2 $Line $Line.Length).CompletionMatches | ForEach-Object CompletionText) }
+    }
+
+    It 'completes connected servers' {
+        Get-Completion 'Get-UssPackage -Server http' | Should -Contain $a.Url
+    }
+
+    It 'completes package ids, versions and installers' {
+        Get-Completion 'Get-UssPackageVersion exam' | Should -Be 'example-package', 'example-runtime'
+        Get-Completion 'Get-UssPackageVersion example-package 1' | Should -Be '1.1.0', '1.0.0'
+        Get-Completion "Copy-UssPackageFromServer -SourceServer $($a.Url) -PackageId example-r" | Should -Be 'example-runtime'
+        Get-Completion 'Get-UssInstaller -Name Ex' | Should -Be "'Example setup'"
+        Get-Completion 'Get-UssInstaller -InstallerId ' | Should -Contain (Get-UssInstaller).Id
+    }
+
+    It 'offers nothing when the server is not there, or is slow' {
+        Get-Completion 'Get-UssPackageVersion exam -Server http://127.0.0.1:1' | Should -Not -Contain 'example-package'
+        Add-UssTestFault $a @{ path = '/api/v1/Packages'; count = 10; action = @{ stall = 0 } }
+        Get-Completion 'Get-UssPackageVersion exam' | Should -Not -Contain 'example-package'
+        Clear-UssTestFault $a
+        (Wait-UssNativeIdle).Operations | Should -Be 0
+        $Error | ForEach-Object { "$_" } | Should -Not -Match 'Complete-Uss'
+    }
+}
+
+Describe 'The check for Windows PowerShell 5.1' {
+    It 'finds nothing in the modules' {
+        $files = (Get-ChildItem $module -File | Where-Object Extension -In '.psm1', '.psd1').FullName
+        & $PSScriptRoot/Test-UssSyntax.ps1 @files | Should -BeNullOrEmpty
+    }
+
+    It 'finds what 5.1 or a lean module cannot have' -ForEach @(
+        '$x = $true ? 1 : 2', '$y = $null ?? 3', '$y ??= 4', '$z = ${y}?.Length', '$z = ${y}?[0]', 'Get-Job && Get-Job', 'Get-Job &'
+        'using namespace System.IO', 'class C { }', 'Write-Host hi', 'Add-Type -TypeDefinition x', '. ./other.ps1', '& $cmd'
+        '1..3 | ForEach-Object -Parallel { 1 }', '[System.Text.Json.JsonDocument]::Parse(1)', 'if ($IsWindows) { }', '$n = 0b101'
+        '$u = 5u', '$e = "`e[0m"', 'function f { clean { } }', '[System.Runtime.InteropServices.Marshal]::PtrToStringUTF8(0)'
+    ) {
+        $file = Join-Path $folder 'seeded.ps1'
+        Set-Content $file $_
+        & $PSScriptRoot/Test-UssSyntax.ps1 $file | Should -Not -BeNullOrEmpty
+    }
+}
