@@ -120,7 +120,7 @@ Describe 'Help' {
         $help.examples.example.Count | Should -BeGreaterThan 0
         $common = [System.Management.Automation.PSCmdlet]::CommonParameters
         $command = Get-Command $_
-        $parameters = @($help.parameters.PSObject.Properties['parameter'].Value | Where-Object { $null -ne $_ })
+        $parameters = @($help.parameters.PSObject.Properties | Where-Object Name -EQ 'parameter' | ForEach-Object { $_.Value })
         $documented = @($parameters | ForEach-Object { $_.name })
         $documented | Sort-Object | Should -Be @($command.Parameters.Keys | Where-Object { $common -notcontains $_ } | Sort-Object)
         foreach ($parameter in $parameters) {
