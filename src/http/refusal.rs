@@ -120,6 +120,10 @@ impl Refusal<'_> {
                 format!("{server} has no room left: {reason}."),
                 "Free space on the server, then run the command again.".to_owned(),
             ),
+            ErrorKind::InvalidPackage => (
+                format!("{server} refused the package: {reason} ({status})."),
+                "Make the archive again; New-UssPackage makes one.".to_owned(),
+            ),
             ErrorKind::PackageAlreadyExists => (
                 format!("{server} already has it with other content: {reason}."),
                 "Publish under a new version, or replace it with -Force.".to_owned(),
