@@ -126,7 +126,9 @@ impl UpdateService {
             _ if from > 0 && if_match.is_some() && etag.as_deref() == if_match => (from, from, length, length),
             _ => (0, 0, length, length),
         };
-        if length.is_none() && answer.status() == StatusCode::OK && skip == 0 && is_web_page(&headers) {
+        // An installer may be a page, but then the server names it; a proxy names none of its pages.
+        let named = etag.is_some() || sha256.is_some();
+        if !named && answer.status() == StatusCode::OK && is_web_page(&headers) {
             return Err(self.violated("sent a web page where content was asked for"));
         }
         let server = self.name();
