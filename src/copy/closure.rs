@@ -10,6 +10,7 @@ use super::order::order;
 use super::{Catalogue, PlanOptions, Request};
 use crate::error::{Error, ErrorKind};
 use crate::operation::Context;
+use crate::selection;
 use crate::update_service::model::PackageVersion;
 use crate::version::Version;
 use crate::version_query::VersionQuery;
@@ -245,8 +246,7 @@ impl Known {
                 Some(Some(versions)) => {
                     query.select(&versions.parsed).ok_or_else(|| query.nothing_selected(id, &versions.parsed))
                 }
-                _ => Err(Error::new(ErrorKind::PackageNotFound, format!("{} has no package {id}.", self.source))
-                    .with_hint("See what it has with Get-UssPackage, or check the id's spelling.")),
+                _ => Err(selection::package_not_found(id, &self.source)),
             });
             match selected {
                 Ok(version) => {

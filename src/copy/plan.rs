@@ -383,7 +383,7 @@ mod tests {
             let hits = found.iter().filter(|(kind, message)| *kind == code && message.contains(text)).count();
             assert_eq!(hits, 1, "{code} {text} in {found:#?}");
         };
-        has("PackageNotFound", "http://a has no package unknown");
+        has("PackageNotFound", "unknown");
         has("NoPackageInRange", "No version of b fits '>7.0'");
         has("InvalidVersionQuery", "Column 2");
         has("DependencyCycle", ": a 1.0 -> b 1.0 -> c 1.0 -> a 1.0.");

@@ -393,7 +393,8 @@ mod tests {
         let destinations = std::slice::from_ref(&there);
         let planned = plan_installers(&context, &source, destinations, &names, false).await.unwrap();
         assert_eq!(planned.summaries()[0].target, "POS 14.0 and POS 15.0 (6 B) to http://b");
-        let copied = rows(&context, planned, &RunOptions::default()).await;
+        let one = RunOptions { throttle_limit: 1, ..RunOptions::default() };
+        let copied = rows(&context, planned, &one).await;
         assert_eq!(copied, [Ok((guid(1), "Copied")), Ok((guid(2), "Copied"))]);
 
         let ids = InstallerChoice::Ids(vec![guid(2).to_uppercase(), guid(9)]);
