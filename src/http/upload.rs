@@ -66,6 +66,10 @@ impl<S: Stream<Item = Result<Bytes, Error>>> Stream for Upload<S> {
         let chunk = match item {
             Some(Ok(chunk)) => chunk,
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None if self.length.is_some_and(|length| self.sent < length) => {
+                let message = "The content is shorter than was announced.";
+                return Poll::Ready(Some(Err(Error::new(ErrorKind::SourceChanged, message))));
+            }
             None => {
                 self.watch.set(Stage::Done(Instant::now(), self.sent));
                 return Poll::Ready(None);
@@ -139,11 +143,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_longer_than_announced_is_an_error_and_not_cut() {
-        let (upload, _stop) = Upload::new(chunks(&["abc", "d"]), Some(3));
-        let items: Vec<_> = upload.collect().await;
-        assert_eq!(items[0].as_ref().unwrap(), "abc");
-        assert_eq!(items[1].as_ref().unwrap_err().kind(), ErrorKind::SourceChanged);
+    async fn a_source_of_another_length_than_announced_is_an_error_and_not_cut() {
+        for announced in [3, 5] {
+            let (mut upload, _stop) = Upload::new(chunks(&["abc", "d"]), Some(announced));
+            assert_eq!(upload.next().await.unwrap().unwrap(), "abc");
+            let error = loop {
+                match upload.next().await.unwrap() {
+                    Ok(_) => continue,
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::SourceChanged, "{announced}");
+        }
     }
 
     #[tokio::test]
