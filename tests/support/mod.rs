@@ -18,7 +18,7 @@ use uss::connection::Credential;
 use uss::http::{ProxyChoice, TransportOptions};
 use uss::log::{Log, LogLevel, LogRecord};
 use uss::operation::Context;
-use uss::update_service::{Routes, UpdateService};
+use uss::update_service::{Invocation, InvokeBody, Invoked, Routes, UpdateService};
 use uss::{Error, Secret, ServerUrl};
 
 /// Runs on the library's own runtime, where its connections live.
@@ -126,10 +126,34 @@ impl Server {
         fs::read_to_string(self.data.path().join("server.log")).unwrap()
     }
 
-    /// How often the server was asked for this path.
-    pub fn requests(&self, path: &str) -> usize {
-        let path = format!("\"{path}\"");
-        self.log().lines().filter(|line| line.contains("request") && line.contains(&path)).count()
+    /// Makes the next matching request fail, as the rule says (server/src/faults.rs).
+    pub fn fault(&self, rule: serde_json::Value) {
+        let invocation = Invocation {
+            path: "/faults".into(),
+            method: "POST".into(),
+            body: InvokeBody::Bytes(rule.to_string().into()),
+            ..Invocation::default()
+        };
+        block_on(anonymous(&self.url).invoke(&context(), invocation)).unwrap();
+    }
+
+    /// How often the server has had this request: `POST /api/v1/PersonalTokens/authenticate`.
+    pub fn requests(&self, request: &str) -> u64 {
+        let invocation = Invocation { path: "/faults/counts".into(), ..Invocation::default() };
+        match block_on(anonymous(&self.url).invoke(&context(), invocation)).unwrap() {
+            Invoked::Json(counts) => counts[request].as_u64().unwrap_or_default(),
+            other => panic!("no counts: {other:?}"),
+        }
+    }
+
+    /// How often a token was exchanged.
+    pub fn exchanges(&self) -> u64 {
+        self.requests("POST /api/v1/PersonalTokens/authenticate")
+    }
+
+    /// The same by the server's log: for one that cannot be asked, because nobody trusts its certificate.
+    pub fn exchanges_in_log(&self) -> usize {
+        self.log().lines().filter(|line| line.contains("PersonalTokens/authenticate")).count()
     }
 
     /// Kills the process at once, as SIGKILL does.
