@@ -305,12 +305,57 @@ int32_t uss_secret_take(uint64_t secret,
  * versions
  *   The versions of packages that queries select.
  *     connection (id of a connection): Whose.
- *     packageId (list of texts): The packages.
+ *     packageId (list of texts, one at least): The packages.
  *     versionQuery (list of texts): Which version of each, in the same order; empty is the newest. If not given:
  *       the newest of all.
  *     all (boolean, false if not given): Every version that a query admits, newest first, instead of the one
  *       that it selects.
+ *     includeDependencies (boolean, false if not given): Also what the versions need, in the order in which a
+ *       copy would send them.
  *   Rows: Uss.PackageVersion; an error item for a package that fails, in its place.
+ *
+ * resolve
+ *   What packages need, themselves included, resolved against a server.
+ *     connection (id of a connection): The server.
+ *     packageId (list of texts, one at least): The packages.
+ *     versionQuery (list of texts): Which version of each, in the same order; empty is the newest. If not given:
+ *       the newest of all.
+ *     includeOptional (boolean, false if not given): Dependencies that are not needed to work, too.
+ *   Rows: Uss.PackageVersion, dependencies before what needs them. With problems: each as an error item, then
+ *     the operation fails.
+ *
+ * plan-copy
+ *   Plans a copy of packages and what they need. The operation holds the plan for the command copy.
+ *     source (id of a connection): Where they come from.
+ *     destination (list of ids of connections): Where they go; each gets all of them.
+ *     packageId (list of texts, one at least): The packages.
+ *     versionQuery (list of texts): Which version of each, in the same order; empty is the newest. If not given:
+ *       the newest of all.
+ *     force (boolean, false if not given): Replaces other bytes under the same id and version.
+ *     skipDependencyCheck (boolean, false if not given): Only what is named, not what it needs.
+ *     includeOptional (boolean, false if not given): Dependencies that are not needed to work, too.
+ *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
+ *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *
+ * plan-copy-installer
+ *   Plans a copy of installers. The operation holds the plan for the command copy.
+ *     source (id of a connection): Where they come from.
+ *     destination (list of ids of connections): Where they go; each gets all of them.
+ *     installerId (list of texts): GUIDs of installers. Give these or names.
+ *     name (list of texts): Names of installers; `*` is any text, `?` any character. A name without them must
+ *       exist.
+ *     force (boolean, false if not given): Replaces other bytes of the same installer.
+ *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
+ *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *
+ * copy
+ *   Copies what a plan shows. A plan is copied once.
+ *     plan (id of an operation): The ended operation of plan-copy or plan-copy-installer, not yet freed.
+ *     throttleLimit (optional whole number): Transfers at once; 4 if not given.
+ *     maxBytesPerSecond (optional whole number): Bytes per second, all transfers together; as fast as it goes if
+ *       not given.
+ *   Rows: Uss.CopyResult as each package ends, with the status Copied, Skipped or Replaced; an error item for
+ *     each that fails, and for each that needs one that failed.
  *
  * installers
  *   The installers of a server.
@@ -323,7 +368,7 @@ int32_t uss_secret_take(uint64_t secret,
  * remove
  *   Removes versions of packages.
  *     connection (id of a connection): From where.
- *     packageId (list of texts): The packages.
+ *     packageId (list of texts, one at least): The packages.
  *     versionQuery (list of texts): An exact version of each, in the same order. Give these or all.
  *     all (boolean, false if not given): Every version of each, pre-releases too.
  *   Rows: none; an error item for each that was not removed.
@@ -331,7 +376,7 @@ int32_t uss_secret_take(uint64_t secret,
  * test
  *   Whether a server has a version of each package that its query selects.
  *     connection (id of a connection): The server.
- *     packageId (list of texts): The packages.
+ *     packageId (list of texts, one at least): The packages.
  *     versionQuery (list of texts): Which version of each, in the same order; empty is any release.
  *   Rows: a boolean for each package; an error item in its place where that cannot be told.
  *

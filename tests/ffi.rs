@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 mod abi;
+mod support;
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -13,6 +14,7 @@ use wiremock::matchers::{method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use abi::*;
+use support::Server;
 use uss::ffi::buffer::{uss_buffer_free, uss_buffer_take, uss_buffer_view};
 use uss::ffi::connection::{uss_connection_close, uss_connection_open};
 use uss::ffi::debug::{uss_abi_version, uss_debug_counts};
@@ -56,7 +58,7 @@ fn the_version_is_the_headers() {
 fn a_made_up_id_is_an_error_everywhere_and_never_a_crash() {
     let connection = open(&[("server", "http://127.0.0.1:1")]).unwrap();
     let secret = secret::keep(uss::Secret::new("x".into())).unwrap().id;
-    for id in [0, 1, u64::MAX, 1 << 63, connection, connection ^ 1, connection ^ (1 << 57), secret] {
+    for id in [0, 1, u64::MAX, 1 << 63, connection, connection ^ (1 << 40), connection ^ (1 << 57), secret] {
         assert_eq!(uss_op_cancel(id), USS_FAILED, "{id:#x}");
         assert_eq!(uss_op_free(id), USS_FAILED, "{id:#x}");
         assert_eq!(uss_buffer_free(id), USS_FAILED, "{id:#x}");
@@ -129,6 +131,10 @@ fn what_is_wrong_with_a_command_is_named() {
     assert_eq!(failure_of(&[("lease", "0")]).0, "lease");
     let all = [("command", "versions"), packages[1], ("packageId", "a"), ("all", "1")];
     assert_eq!(failure(&all).0, "all");
+    assert_eq!(
+        failure(&all[..2]),
+        ("packageId".into(), "The field 'packageId' of the command 'versions' is missing or empty.".into())
+    );
 }
 
 #[test]
@@ -402,4 +408,136 @@ fn a_package_is_made_from_fields() {
     assert!(run(&[&fields[..], &[("force", "true")]].concat()).is_ok());
     let uneven = [&fields[..], &[("force", "true"), ("dependencyOptional", "true")]].concat();
     assert_eq!(run(&uneven).unwrap_err().target, "dependencyOptional");
+}
+
+/// Two servers, of which the first has `app` that needs `lib`, and a connection to each.
+fn two_servers() -> (Server, Server, String, String) {
+    let (source, destination) = (Server::start(), Server::start());
+    source.add_package("lib", "1.0.0", &[], 400_000);
+    source.add_package("app", "2.1.0", &["lib=^"], 300_000);
+    let connected = |server: &Server, user: &str| {
+        let token = server.admin(user);
+        open_with(&[("server", server.url()), ("user", user)], &token).unwrap().to_string()
+    };
+    let (from, to) = (connected(&source, "ann"), connected(&destination, "bob"));
+    (source, destination, from, to)
+}
+
+fn json_rows(pages: &[String]) -> Vec<Value> {
+    pages.iter().flat_map(|page| serde_json::from_str::<Vec<Value>>(page).unwrap()).collect()
+}
+
+#[test]
+fn what_was_planned_is_copied_row_by_row_and_only_once() {
+    let (source, destination, from, to) = two_servers();
+    let plan = [("command", "plan-copy"), ("source", from.as_str()), ("destination", to.as_str())];
+    let planned = start(&[&plan[..], &[("packageId", "app"), ("format", "json")]].concat()).unwrap();
+    let (page, last) = take(planned).unwrap();
+    assert!(last);
+    let rows = json_rows(&[page]);
+    assert_eq!(rows[0]["Destination"], destination.url());
+    let target = rows[0]["Target"].as_str().unwrap();
+    assert!(target.starts_with("app 2.1.0 and 1 dependency ("), "{target}");
+    assert_eq!(rows[0]["Action"], format!("Copy from {}", source.url()));
+    let told: Vec<_> = rows[1..].iter().map(|row| (row["Id"].as_str(), row["Status"].as_str())).collect();
+    assert_eq!(told, [(Some("lib"), Some("WouldCopy")), (Some("app"), Some("WouldCopy"))]);
+
+    let id = planned.to_string();
+    let copy = [("command", "copy"), ("plan", id.as_str()), ("format", "json")];
+    let copying = start(&copy).unwrap();
+    let mut copied = Vec::new();
+    let (mut names, mut seen) = (HashSet::new(), HashSet::new());
+    let mut progress = [0; USS_PROGRESS_LENGTH as usize];
+    loop {
+        // SAFETY: the array has as many values as it is said to have.
+        while unsafe { uss_op_wait(copying, 5, progress.as_mut_ptr(), USS_PROGRESS_LENGTH, null_mut()) } == USS_PENDING
+        {
+            let named = log(copying).into_iter().filter_map(|line| Some(line.strip_prefix("N\u{1f}")?.to_owned()));
+            names.extend(named.map(|line| line.split('\u{1f}').next().unwrap().parse::<u64>().unwrap()));
+            seen.extend(progress[6..].chunks(3).map(|transfer| transfer[0]).filter(|id| *id != 0));
+        }
+        let (page, last) = take(copying).unwrap();
+        copied.extend(json_rows(&[page]));
+        if last {
+            break;
+        }
+    }
+    assert!(seen.is_subset(&names), "{seen:?} {names:?}");
+    assert_eq!(progress[1..3], [2, 2], "items");
+    assert_eq!(progress[3], progress[4], "bytes");
+    let told: Vec<_> = copied.iter().map(|row| (row["Id"].as_str(), row["Status"].as_str())).collect();
+    assert_eq!(told, [(Some("lib"), Some("Copied")), (Some("app"), Some("Copied"))]);
+    assert_eq!(copied[0]["Sha256"], rows[1]["Sha256"]);
+    assert_eq!(uss_op_free(copying), USS_OK);
+
+    assert_eq!(run(&copy).unwrap_err().code, "InvalidArgument", "a plan is copied once");
+    assert_eq!(uss_op_free(planned), USS_OK);
+    assert_eq!(start(&copy).unwrap_err().code, "InvalidHandle");
+    destination.run(&["check"]);
+}
+
+#[test]
+fn a_plan_with_problems_tells_each_and_then_fails() {
+    let (_source, _destination, from, to) = two_servers();
+    let plan = [("command", "plan-copy"), ("source", from.as_str()), ("destination", to.as_str()), ("format", "json")];
+    let wanted = [("packageId", "ghost"), ("packageId", "app"), ("packageId", "lib")];
+    let queries = [("versionQuery", ""), ("versionQuery", ">9.0"), ("versionQuery", "")];
+    let planned = start(&[&plan[..], &wanted, &queries].concat()).unwrap();
+    let (page, last) = take(planned).unwrap();
+    assert!(!last);
+    let codes: Vec<Value> = json_rows(&[page]).iter().map(|row| row["Error"]["Code"].clone()).collect();
+    assert_eq!(codes, [json!("PackageNotFound"), json!("NoPackageInRange")]);
+    let error = take(planned).unwrap_err();
+    assert_eq!(error.code, "PackageNotFound");
+    assert_eq!(error.message, "Nothing was copied, because of the 2 problems above.");
+    let id = planned.to_string();
+    assert_eq!(run(&[("command", "copy"), ("plan", &id)]).unwrap_err().code, "InvalidArgument");
+    assert_eq!(uss_op_free(planned), USS_OK);
+}
+
+#[test]
+fn versions_come_with_what_they_need_and_go_one_by_one() {
+    let (source, _destination, from, _) = two_servers();
+    source.add_package("app", "2.2.0-rc", &[], 0);
+    let rows = |more: &[(&str, &str)]| {
+        let app = [("connection", from.as_str()), ("packageId", "app"), ("format", "json")];
+        let told = json_rows(&pages(start(&[more, &app].concat()).unwrap()).unwrap());
+        let tell = |row: &Value| match &row["Error"] {
+            Value::Null => format!("{} {}", row["Id"].as_str().unwrap(), row["Version"].as_str().unwrap()),
+            error => error["Code"].as_str().unwrap().to_owned(),
+        };
+        told.iter().map(tell).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&[("command", "versions"), ("includeDependencies", "true")]), ["lib 1.0.0", "app 2.1.0"]);
+    assert_eq!(rows(&[("command", "resolve")]), ["lib 1.0.0", "app 2.1.0"]);
+    let all = [("command", "versions"), ("versionQuery", "*"), ("all", "true")];
+    assert_eq!(rows(&all), ["app 2.2.0-rc", "app 2.1.0"]);
+    let exact = [("command", "remove"), ("versionQuery", "2.1")];
+    assert_eq!(rows(&exact), Vec::<String>::new());
+    assert_eq!(rows(&exact), ["NoPackageInRange"]);
+    assert_eq!(rows(&[("command", "remove"), ("all", "true")]), Vec::<String>::new());
+    assert_eq!(rows(&[("command", "versions")]), ["PackageNotFound"]);
+}
+
+#[test]
+fn a_sign_in_tells_who_and_warns_of_a_token_that_ends_soon() {
+    let server = Server::start();
+    server.run(&["user", "add", "ann", "--email", "ann@example.com"]);
+    let connected = |days: i64| {
+        let ends = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        let token = server.token("ann", &["--expires", &ends.to_string()]);
+        let connection = open_with(&[("server", server.url()), ("user", "ann")], &token).unwrap().to_string();
+        let operation = start(&[("command", "connect"), ("connection", &connection), ("format", "json")]).unwrap();
+        let (page, _) = take(operation).unwrap();
+        let lines = log(operation);
+        assert_eq!(uss_op_free(operation), USS_OK);
+        (json_rows(&[page]).remove(0), lines)
+    };
+    let (row, lines) = connected(7);
+    assert_eq!((row["Server"].as_str(), row["UserName"].as_str()), (Some(server.url()), Some("ann")));
+    assert_eq!(row["User"]["Email"], "ann@example.com");
+    assert!(row["PersonalTokenExpires"].as_str().unwrap().ends_with('Z'), "{row}");
+    assert!(lines.len() == 1 && lines[0].starts_with("W\u{1f}The personal access token for "), "{lines:?}");
+    let (_, lines) = connected(60);
+    assert_eq!(lines, Vec::<String>::new());
 }

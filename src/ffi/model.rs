@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{Timestamp, TimestampRound, Unit};
 use serde::{Serialize, Serializer};
 
+use crate::copy;
 use crate::error::Error;
 use crate::package;
 use crate::update_service::model as api;
@@ -279,6 +280,12 @@ pub struct CopyPlan {
     pub action: String,
 }
 
+impl From<copy::Summary> for CopyPlan {
+    fn from(summary: copy::Summary) -> Self {
+        Self { destination: summary.destination, target: summary.target, action: summary.action }
+    }
+}
+
 /// What became, or would become, of one package or installer at one destination.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename = "Uss.CopyResult", rename_all = "PascalCase")]
@@ -301,6 +308,22 @@ pub struct CopyResult {
     pub duration: Seconds,
     /// 64 lower-case hex digits.
     pub sha256: Option<String>,
+}
+
+impl From<copy::CopyResult> for CopyResult {
+    fn from(result: copy::CopyResult) -> Self {
+        Self {
+            id: result.id,
+            version: result.version,
+            source: result.source,
+            destination: result.destination,
+            status: result.status.as_str(),
+            size: result.size,
+            bytes_sent: result.bytes_sent,
+            duration: Seconds(result.duration),
+            sha256: result.sha256,
+        }
+    }
 }
 
 /// A package archive on disk.

@@ -1,5 +1,6 @@
 //! Operations: running commands, named by an id.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::commands::{self, Common, Format};
@@ -7,9 +8,11 @@ use super::debug::write_values;
 use super::handles::{self, Kind, Object};
 use super::model::{ErrorItem, Row};
 use super::{Fields, Out, USS_OK, USS_PENDING, USS_READY, buffer, clixml, copied, guard, guard_quietly, panics};
+use crate::copy::Plan;
 use crate::error::{Error, ErrorKind};
 use crate::log::{Log, LogRecord};
 use crate::operation::{self, Context, Delivery, Output, PROGRESS_LENGTH, Page};
+use crate::update_service::UpdateService;
 
 /// Values that uss_op_wait tells of the progress: phase (0 starting, 1 planning, 2 transferring, 3 verifying), items
 /// done, items in all, bytes done, bytes in all, bytes per second, then eight running transfers of three values each:
@@ -150,7 +153,14 @@ pub(super) struct Operation {
     running: operation::Operation<Row>,
     format: Format,
     lease: Duration,
+    plan: PlanSlot,
 }
+
+/// A plan between two servers.
+pub(super) type ServerPlan = Plan<UpdateService, UpdateService>;
+
+/// Where a planning operation leaves its plan for the copy.
+type PlanSlot = Arc<Mutex<Option<ServerPlan>>>;
 
 /// What a command works with.
 pub(super) struct Run {
@@ -158,6 +168,7 @@ pub(super) struct Run {
     pub(super) context: Context,
     /// Where rows go.
     pub(super) output: Output<Row>,
+    plan: PlanSlot,
 }
 
 impl Run {
@@ -169,6 +180,11 @@ impl Run {
     /// Gives many rows.
     pub(super) fn rows(&self, rows: impl IntoIterator<Item = impl Into<Row>>) {
         rows.into_iter().for_each(|row| self.row(row));
+    }
+
+    /// Leaves a plan for the copy, and keeps it until this operation is freed.
+    pub(super) fn keep_plan(&self, plan: ServerPlan) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
     }
 
     /// Gives the error of one item; the others go on.
@@ -183,10 +199,17 @@ impl Operation {
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
+        let plan = PlanSlot::default();
+        let left = plan.clone();
         let running = operation::Operation::start(Log::new(common.log), delivery, |context, output| {
-            panics::catch_async(work(Run { context, output }))
+            panics::catch_async(work(Run { context, output, plan: left }))
         })?;
-        Ok(Self { running, format: common.format, lease: common.lease() })
+        Ok(Self { running, format: common.format, lease: common.lease(), plan })
+    }
+
+    /// The plan that this operation made; a plan is copied once.
+    pub(super) fn take_plan(&self) -> Option<ServerPlan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits in slices, as only the ends of a wait renew the lease.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::connection::Connection;
 use super::super::handles::{self, LEASE, Object};
+use super::super::operation::Operation;
 use crate::error::Error;
 use crate::log::LogLevel;
 
@@ -88,6 +89,20 @@ impl FieldType for Vec<String> {
 
     fn read(values: Vec<String>) -> Result<Self, Flaw> {
         Ok(values)
+    }
+}
+
+/// A list that is not empty, of texts that are not empty.
+pub(in crate::ffi) struct Names(pub(in crate::ffi) Vec<String>);
+
+impl FieldType for Names {
+    const KIND: &'static str = "list of texts, one at least";
+
+    fn read(values: Vec<String>) -> Result<Self, Flaw> {
+        if values.is_empty() || values.iter().any(String::is_empty) {
+            required::<Self>(None)?;
+        }
+        Ok(Self(values))
     }
 }
 
@@ -228,6 +243,14 @@ impl FieldType for Vec<Arc<Connection>> {
     fn read(values: Vec<String>) -> Result<Self, Flaw> {
         required(values.first())?;
         values.iter().map(|value| object(value)).collect()
+    }
+}
+
+impl FieldType for Arc<Operation> {
+    const KIND: &'static str = "id of an operation";
+
+    fn read(values: Vec<String>) -> Result<Self, Flaw> {
+        object(&required(single(values)?)?)
     }
 }
 

@@ -4,13 +4,16 @@
 //! itself for the header: a field's name, type and doc comment stand once.
 
 mod connect;
+mod copy;
 mod field_types;
 mod fieldset;
 mod installers;
 mod invoke;
 mod new_package;
 mod packages;
+mod plan;
 mod remove;
+mod resolve;
 mod test;
 mod versions;
 
@@ -22,11 +25,12 @@ use std::time::Duration;
 use super::Fields;
 use super::connection::Opening;
 use super::operation::{Operation, Run};
+use crate::copy::Request;
 use crate::error::{Error, ErrorKind};
 use crate::log::LogLevel;
 use crate::operation::Delivery;
 use crate::update_service::Wanted;
-use field_types::Lease;
+use field_types::{Lease, Names};
 
 /// A command of the C ABI.
 pub(super) trait Command: Fieldset + Send + 'static {
@@ -44,6 +48,10 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<connect::Connect>(),
     Entry::of::<packages::Packages>(),
     Entry::of::<versions::Versions>(),
+    Entry::of::<resolve::Resolve>(),
+    Entry::of::<plan::PlanCopy>(),
+    Entry::of::<plan::PlanCopyInstaller>(),
+    Entry::of::<copy::Copy>(),
     Entry::of::<installers::Installers>(),
     Entry::of::<remove::Remove>(),
     Entry::of::<test::Test>(),
@@ -103,20 +111,35 @@ fn start_as<C: Command>(common: &Common, mut fields: Fields) -> Result<Operation
 }
 
 /// The packages that are asked for, with their queries.
-fn requests(ids: Vec<String>, mut queries: Vec<String>) -> Result<Vec<Wanted>, Error> {
-    let invalid = |message: String, field: &str| Error::new(ErrorKind::InvalidArgument, message).with_target(field);
-    if ids.is_empty() || ids.iter().any(String::is_empty) {
-        return Err(invalid("The field 'packageId' is missing or empty.".into(), "packageId"));
-    }
+fn requests(Names(ids): Names, mut queries: Vec<String>) -> Result<Vec<Wanted>, Error> {
     if queries.is_empty() {
         queries.resize(ids.len(), String::new());
     }
     if queries.len() != ids.len() {
         let message = format!("The field 'versionQuery' was given {} times for {} packages.", queries.len(), ids.len());
-        return Err(invalid(message, "versionQuery"));
+        return Err(Error::new(ErrorKind::InvalidArgument, message).with_target("versionQuery"));
     }
     let pairs = ids.into_iter().zip(queries);
     Ok(pairs.map(|(package_id, version_query)| Wanted { package_id, version_query }).collect())
+}
+
+/// [`requests`], for the copy engine.
+fn copy_requests(ids: Names, queries: Vec<String>) -> Result<Vec<Request>, Error> {
+    let wanted = requests(ids, queries)?.into_iter();
+    Ok(wanted.map(|Wanted { package_id, version_query }| Request { package_id, version_query }).collect())
+}
+
+/// Gives each problem as an error item, and the one that the operation fails with.
+fn problems(run: &Run, problems: Vec<Error>, what: &str) -> Error {
+    let first = problems.first().cloned();
+    let kind = first.as_ref().map_or(ErrorKind::Internal, Error::kind);
+    let message = match problems.len() {
+        1 => format!("{what}, because of the problem above."),
+        count => format!("{what}, because of the {count} problems above."),
+    };
+    problems.into_iter().for_each(|problem| run.fail(problem));
+    let server = first.map(|first| first.server().to_owned()).unwrap_or_default();
+    Error::new(kind, message).with_server(server)
 }
 
 /// The commands' documentation for the header, as plain text.

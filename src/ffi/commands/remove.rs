@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Command, fieldset, requests};
+use super::{Command, Names, fieldset, requests};
 use crate::error::{Error, ErrorKind};
 use crate::ffi::connection::Connection;
 use crate::ffi::operation::Run;
@@ -15,7 +15,7 @@ fieldset! {
         /// From where.
         connection: Arc<Connection>,
         /// The packages.
-        package_id: Vec<String>,
+        package_id: Names,
         /// An exact version of each, in the same order. Give these or all.
         version_query: Vec<String>,
         /// Every version of each, pre-releases too.

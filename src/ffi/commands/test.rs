@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Command, fieldset, requests};
+use super::{Command, Names, fieldset, requests};
 use crate::error::{Error, ErrorKind};
 use crate::ffi::connection::Connection;
 use crate::ffi::operation::Run;
@@ -13,7 +13,7 @@ fieldset! {
         /// The server.
         connection: Arc<Connection>,
         /// The packages.
-        package_id: Vec<String>,
+        package_id: Names,
         /// Which version of each, in the same order; empty is any release.
         version_query: Vec<String>,
     }
