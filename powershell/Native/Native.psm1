@@ -30,9 +30,20 @@ function Get-UssLibraryPath {
 }
 
 function Get-UssNative {
-    # The type whose static methods are the native functions: made at the first call, once a process.
-    # Uss and Vap of one version share it: the first module's file is loaded, the other reuses it.
+    # The type whose static methods are the native functions, or one clear terminating error in the cmdlet's name.
+    param($Cmdlet)
     if ($null -ne $script:Native) { return $script:Native }
+    try { New-UssNative }
+    catch {
+        $cause = $_.Exception.GetBaseException().Message
+        Stop-UssCmdlet $Cmdlet 'NativeLibraryUnavailable' "The module's native library cannot be used: $cause" `
+            'Install the module again, for this system and processor.' 'ResourceUnavailable' (Get-UssLibraryPath)
+    }
+}
+
+function New-UssNative {
+    # Makes the type, once a process. Uss and Vap of one version share it: the first module's file is loaded, the other
+    # reuses it.
     $key = "Uss.Native $script:AbiVersion $script:LibraryVersion"
     $lock = [string]::Intern($key)
     [System.Threading.Monitor]::Enter($lock)
@@ -79,22 +90,12 @@ function Get-UssNative {
     $native
 }
 
-function Connect-UssNative {
-    # Get-UssNative, with one clear terminating error in the cmdlet's name.
-    param($Cmdlet)
-    try { Get-UssNative }
-    catch {
-        $cause = $_.Exception.GetBaseException().Message
-        Stop-UssCmdlet $Cmdlet 'NativeLibraryUnavailable' "The module's native library cannot be used: $cause" `
-            'Install the module again, for this system and processor.' 'ResourceUnavailable' (Get-UssLibraryPath)
-    }
-}
-
 # ---- Errors
 
 function New-UssError {
-    # The error record of the native fields code, category, message, hint, HTTP status, target, server.
+    # The error record of the native fields code, category, message, hint, HTTP status, target, server, or of their text.
     param($Fields, $Target)
+    if ($Fields -is [string]) { $Fields = $Fields -split [char] 0x1f, 0, 'SimpleMatch' }
     $code, $category, $message, $hint, $status, $about, $server = $Fields
     if ($null -eq $Target) { $Target = $about }
     $record = [System.Management.Automation.ErrorRecord]::new([System.InvalidOperationException]::new($message), $code, $category, $Target)
@@ -117,7 +118,7 @@ function Stop-UssCmdlet {
 function Write-UssFailure {
     # The failure of an operation as a whole. What is wrong with the call itself ends the cmdlet.
     param($Cmdlet, $Text, $Target, [switch] $Fatal)
-    $record = New-UssError ($Text -split [char] 0x1f, 0, 'SimpleMatch') $Target
+    $record = New-UssError $Text $Target
     $ending = 'InvalidArgument', 'InvalidVersionQuery', 'InvalidHandle', 'InsecureTransport', 'NotConnected', 'Cancelled'
     if ($Fatal -or $ending -contains $record.FullyQualifiedErrorId) { $Cmdlet.ThrowTerminatingError($record) }
     $Cmdlet.WriteError($record)
@@ -193,7 +194,7 @@ function Open-UssConnection {
     # The id of a new native connection. The secret goes over as unmanaged UTF-16 that is zeroed again, never as a
     # .NET string: Windows hands the strings of every method call to antimalware logging.
     param($Cmdlet, $Fields, $Secret)
-    $native = Connect-UssNative $Cmdlet
+    $native = Get-UssNative $Cmdlet
     $out = [long[]] @(0, 0)
     $bytes = Join-UssField $Cmdlet $Fields
     $text = [System.IntPtr]::Zero
@@ -205,7 +206,7 @@ function Open-UssConnection {
     finally {
         if ($length) { [System.Runtime.InteropServices.Marshal]::ZeroFreeGlobalAllocUnicode($text) }
     }
-    if ($status) { Write-UssFailure $Cmdlet (Read-UssText $native $out) -Fatal }
+    if ($status) { $Cmdlet.ThrowTerminatingError((New-UssError (Read-UssText $native $out))) }
     $out[0]
 }
 
@@ -230,7 +231,7 @@ function Invoke-UssOperation {
     # -Limit: give up silently after so many milliseconds. -Destination: errors are about packages on their way there.
     param($Cmdlet, $Fields, $Activity = 'Waiting for the server', $Destination,
         [switch] $Stream, [switch] $Fatal, $Kept, $Limit)
-    $native = Connect-UssNative $Cmdlet
+    $native = Get-UssNative $Cmdlet
     $out = [long[]] @(0, 0)
     $bytes = Join-UssField $Cmdlet $Fields
     if ($native::uss_op_start($bytes, $bytes.Length, $out)) {

@@ -9,7 +9,7 @@ $script:Default = $null
 $script:Formats = $false
 $script:Warned = $false
 
-# Parameters that are fields of a command, and of a connection. A value is text, or a list, unless $Convert knows better.
+# Parameters that are fields of a command, and of a connection.
 $script:CommandFields = @{
     Id = 'id'; Search = 'search'; All = 'all'; IncludeDependencies = 'includeDependencies'; IncludeOptional = 'includeOptional'
     Force = 'force'; SkipDependencyCheck = 'skipDependencyCheck'; InstallerId = 'installerId'; Name = 'name'
@@ -21,6 +21,10 @@ $script:OptionFields = @{
     AllowUnencryptedAuthentication = 'allowUnencryptedAuthentication'; SkipCertificateCheck = 'skipCertificateCheck'
     TimeoutSec = 'timeout'; RouteFile = 'routeFile'; Proxy = 'proxy'; ProxyCredential = 'proxyCredential'
     NoProxy = 'noProxy'; CertificateAuthority = 'certificateAuthority'
+}
+# Parameters that Open-UssServer and Read-UssCall look at themselves: the ones of the first call in many a script.
+$script:OwnParameters = @{
+    PackageId = $true; VersionQuery = $true; Server = $true; Credential = $true; SourceServer = $true; SourceCredential = $true
 }
 $script:PathParameters = 'OutputDir', 'InputPath', 'InFile', 'OutFile', 'RouteFile', 'CertificateAuthority'
 $script:Activities = @{
@@ -35,22 +39,23 @@ $script:Activities = @{
 function Invoke-UssCommand {
     # One command on one server, for $Cmdlet with its $Bound parameters.
     param($Cmdlet, $Bound, $Command, $Packages)
-    $fields = @('command', $Command; Read-UssPackage $Cmdlet $Bound $Packages; Read-UssField $Cmdlet $Bound)
-    $connection = Open-UssServer $Cmdlet $Bound '' $Bound['Server']
-    try { Invoke-UssFields $Cmdlet $Bound ($fields + @('connection', $connection.Id)) $script:Activities[$Command] }
+    $call = Read-UssCall $Cmdlet $Bound $Command $Packages
+    $connection = Open-UssServer $Cmdlet $Bound $call '' $Bound['Server']
+    try { Invoke-UssFields $Cmdlet $Bound ($call.Fields + @('connection', $connection.Id)) $script:Activities[$Command] }
     finally { Close-UssServer $connection }
 }
 
 function Invoke-UssLocalCommand {
     # One command that reaches no server.
     param($Cmdlet, $Bound, $Command)
-    Invoke-UssFields $Cmdlet $Bound @('command', $Command; Read-UssField $Cmdlet $Bound) $script:Activities[$Command]
+    Invoke-UssFields $Cmdlet $Bound (Read-UssCall $Cmdlet $Bound $Command).Fields $script:Activities[$Command]
 }
 
 function Invoke-UssCopy {
     # Plans, asks once a destination in the plan's own words, copies what was shown. -WhatIf returns the plan's rows.
     param($Cmdlet, $Bound, $Command, $WhatIf, $Packages)
-    $fields = @('command', $Command; Read-UssPackage $Cmdlet $Bound $Packages; Read-UssField $Cmdlet $Bound)
+    $call = Read-UssCall $Cmdlet $Bound $Command $Packages
+    $fields = $call.Fields
     $run = @()
     if ($Bound.ContainsKey('ThrottleLimit')) { $run += 'throttleLimit', $Bound['ThrottleLimit'] }
     if ($Bound.ContainsKey('MaxBytesPerSecond')) { $run += 'maxBytesPerSecond', $Bound['MaxBytesPerSecond'] }
@@ -58,10 +63,10 @@ function Invoke-UssCopy {
     $connections = @()
     $plan = [long[]] @(0)
     try {
-        $connections += Open-UssServer $Cmdlet $Bound 'Source' $Bound['SourceServer']
+        $connections += Open-UssServer $Cmdlet $Bound $call 'Source' $Bound['SourceServer']
         $fields += 'source', $connections[0].Id
         foreach ($server in @($Bound['Server'])) {
-            $connections += Open-UssServer $Cmdlet $Bound '' $server
+            $connections += Open-UssServer $Cmdlet $Bound $call '' $server
             $fields += 'destination', $connections[-1].Id
         }
         $agreed = $true
@@ -103,7 +108,7 @@ function Add-UssConnection {
     param($Cmdlet, $Bound)
     $server = Find-UssServer $Cmdlet $Bound $Bound['Server']
     if ($server -isnot [string]) { $server = $server.Server }
-    $connection = Open-UssServer $Cmdlet $Bound '' $server -New
+    $connection = Open-UssServer $Cmdlet $Bound (Read-UssCall $Cmdlet $Bound 'connect') '' $server -New
     try {
         $object = Invoke-UssFields $Cmdlet $Bound @('command', 'connect', 'connection', $connection.Id) 'Connecting'
         $object.PSObject.Properties.Add([System.Management.Automation.PSNoteProperty]::new('Default', $true))
@@ -189,40 +194,62 @@ function Find-UssServer {
 function Open-UssServer {
     # The native connection to one end of a call; Close-UssServer closes what was made for it. A secret is only used
     # for the origin that it was given for.
-    param($Cmdlet, $Bound, $Side, $Server, [switch] $New)
+    param($Cmdlet, $Bound, $Call, $Side, $Server, [switch] $New)
+    $credential = $Bound[$Side + 'Credential']
+    $end = @{ Own = $true; Server = $Server; Options = $Call.Options; Credential = $credential }
+    if ($Server -isnot [string] -or $credential -isnot [pscredential] -or $script:Connections) { Find-UssEnd $Cmdlet $Bound $Side $end $New }
+    if ($end.Own) {
+        $fields = @('server', $end.Server)
+        $secret = $null
+        if ($null -ne $end.Credential) {
+            $fields += 'user', $end.Credential.UserName
+            $secret = $end.Credential.Password
+        }
+        foreach ($name in $end.Options.Keys) { $fields += $name, $end.Options[$name] }
+        $end.Id = Open-UssConnection $Cmdlet $fields $secret
+    }
+    $end
+}
+
+function Find-UssEnd {
+    # Completes an end of a call of which not both the address and the credential were given, or that may be known.
+    param($Cmdlet, $Bound, $Side, $End, $New)
     $parameter = $Side + 'Credential'
-    $credential = $Bound[$parameter]
+    $credential = $End.Credential
     if ($null -ne $credential -and $credential -isnot [pscredential]) { Stop-UssCredential $Cmdlet $parameter $credential }
-    $Server = Find-UssServer $Cmdlet $Bound $Server
-    if ($Server -isnot [string]) {
+    $server = Find-UssServer $Cmdlet $Bound $End.Server
+    if ($server -isnot [string]) {
         if ($null -ne $credential) {
             Stop-UssCmdlet $Cmdlet 'InvalidArgument' "-$parameter beside a connection object, which has its own." 'Leave one of them out, or name the server by its address.'
         }
-        return @{ Id = Get-UssHandle $Cmdlet $Server; Own = $false }
+        $End.Id = Get-UssHandle $Cmdlet $server
+        $End.Own = $false
+        return
     }
-
-    $known = $origin = $null
-    $options = @{}
-    if ($script:Connections -or $null -eq $credential) { $origin = Get-UssOrigin $Server }
+    $End.Server = $server
+    $origin = Get-UssOrigin $server
+    $known = $null
     foreach ($connection in $script:Connections) { if ($origin -and $connection.Origin -eq $origin) { $known = $connection } }
-    if ($null -ne $known) { $options = $known.Options.Clone() }
-    $unchanged = Set-UssOption $Cmdlet $Bound $options
-    if ($null -eq $credential -and $null -ne $known) {
-        if ($unchanged -and -not $New -and $known.Server -eq $Server) { return @{ Id = $known.Id; Own = $false } }
-        $credential = $known.Credential
+    if ($null -eq $known) {
+        if ($null -eq $credential -and $origin) { Set-UssUser $Side $origin $End }
+        return
     }
+    if ($null -eq $credential) {
+        if (-not $New -and $End.Options.Count -eq 0 -and $known.Server -eq $server) {
+            $End.Id = $known.Id
+            $End.Own = $false
+            return
+        }
+        $End.Credential = $known.Credential
+    }
+    # What was given goes before what the connection had.
+    $options = $known.Options.Clone()
+    foreach ($name in $End.Options.Keys) { $options[$name] = $End.Options[$name] }
     if ($null -ne $credential) {
-        $options['user'] = $credential.UserName
+        $options.Remove('user')
         $options.Remove('tokenVariable')
-        $secret = $credential.Password
     }
-    else {
-        $secret = $null
-        if ($null -eq $known -and $origin) { Set-UssUser $Side $origin $options }
-    }
-    $fields = @('server', $Server; foreach ($name in $options.Keys) { $name, $options[$name] })
-    $id = Open-UssConnection $Cmdlet $fields $secret
-    @{ Id = $id; Own = $true; Server = $Server; Origin = $origin; Options = $options; Credential = $credential; Object = $null }
+    $End.Options = $options
 }
 
 function Close-UssServer {
@@ -232,34 +259,14 @@ function Close-UssServer {
 
 function Set-UssUser {
     # The user and token of the environment, if they are for this origin. The token is read natively, by its name.
-    param($Side, $Origin, $Options)
+    param($Side, $Origin, $End)
     $prefix = if ($Side) { 'USS_SOURCE' } else { 'USS' }
     $user = [System.Environment]::GetEnvironmentVariable("${prefix}_USERNAME")
     if ($user -and (Get-UssOrigin ([System.Environment]::GetEnvironmentVariable("${prefix}_SERVER"))) -eq $Origin) {
-        $Options['user'] = $user
-        $Options['tokenVariable'] = "${prefix}_PERSONAL_TOKEN"
+        $End.Options = $End.Options.Clone()
+        $End.Options['user'] = $user
+        $End.Options['tokenVariable'] = "${prefix}_PERSONAL_TOKEN"
     }
-}
-
-function Set-UssOption {
-    # Puts the transport parameters that were given into $Options. True when there were none.
-    param($Cmdlet, $Bound, $Options)
-    $unchanged = $true
-    foreach ($parameter in $Bound.Keys) {
-        $field = $script:OptionFields[$parameter]
-        if ($null -eq $field) { continue }
-        $unchanged = $false
-        $Options[$field] = if ($parameter -eq 'ProxyCredential') { Open-UssProxy $Cmdlet $Bound } else { Convert-UssValue $Cmdlet $parameter $Bound[$parameter] }
-    }
-    if ($null -eq $Options['routeFile']) {
-        $routes = [System.Environment]::GetEnvironmentVariable('USS_ROUTES')
-        if ($routes) { $Options['routeFile'] = $Cmdlet.GetUnresolvedProviderPathFromPSPath($routes) }
-    }
-    if ($Options['skipCertificateCheck'] -eq 'true' -and -not $script:Warned) {
-        $script:Warned = $true
-        $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the server can read the token.')
-    }
-    $unchanged
 }
 
 function Open-UssProxy {
@@ -289,36 +296,49 @@ function Get-UssOrigin {
 
 # ---- Parameters as fields
 
-function Read-UssField {
-    # The fields of a command for the parameters that were given.
-    param($Cmdlet, $Bound)
+function Read-UssCall {
+    # What the parameters say: the fields of the command, and the options of its connections.
+    param($Cmdlet, $Bound, $Command, $Packages)
+    $call = @{ Fields = @('command', $Command); Options = @{} }
+    foreach ($element in $Packages) {
+        if ($element -is [string] -and $element) { $id = $element; $query = $Bound['VersionQuery'] }
+        else { $id, $query = Read-UssElement $Cmdlet $Bound $element }
+        $call.Fields += 'packageId', $id, 'versionQuery', $query
+    }
     foreach ($parameter in $Bound.Keys) {
-        $field = $script:CommandFields[$parameter]
-        if ($null -eq $field) { continue }
-        if ($parameter -eq 'Body') { Read-UssBody $Bound; continue }
-        foreach ($value in $Bound[$parameter]) {
-            if ($parameter -eq 'Dependencies') { Read-UssDependency $Cmdlet $value; continue }
-            $field
-            Convert-UssValue $Cmdlet $parameter $value
-        }
+        if (-not $script:OwnParameters[$parameter]) { Add-UssParameter $Cmdlet $Bound $parameter $call }
+    }
+    $routes = [System.Environment]::GetEnvironmentVariable('USS_ROUTES')
+    if ($routes -and -not $Bound['RouteFile']) { $call.Options['routeFile'] = $Cmdlet.GetUnresolvedProviderPathFromPSPath($routes) }
+    $call
+}
+
+function Add-UssParameter {
+    # Adds what one parameter says.
+    param($Cmdlet, $Bound, $Parameter, $Call)
+    $value = $Bound[$Parameter]
+    $option = $script:OptionFields[$Parameter]
+    if ($Parameter -eq 'ProxyCredential') { $Call.Options[$option] = Open-UssProxy $Cmdlet $Bound; return }
+    if ($null -ne $option) { $Call.Options[$option] = Convert-UssValue $Cmdlet $Parameter $value }
+    if ($Parameter -eq 'SkipCertificateCheck' -and $value -and -not $script:Warned) {
+        $script:Warned = $true
+        $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the server can read the token.')
+    }
+    $field = $script:CommandFields[$Parameter]
+    if ($null -eq $field) { return }
+    if ($Parameter -eq 'Body') { $Call.Fields += Read-UssBody $value; return }
+    foreach ($one in $value) {
+        if ($Parameter -eq 'Dependencies') { $Call.Fields += Read-UssDependency $Cmdlet $one; continue }
+        $Call.Fields += $field, (Convert-UssValue $Cmdlet $Parameter $one)
     }
 }
 
 function Convert-UssValue {
     # Switches as true and false, paths as the file system's.
     param($Cmdlet, $Parameter, $Value)
-    if ($Value -is [switch]) { if ($Value) { return 'true' } else { return 'false' } }
+    if ($Value -is [switch]) { if ($Value) { return 'true' }; return 'false' }
     if ($script:PathParameters -contains $Parameter) { return $Cmdlet.GetUnresolvedProviderPathFromPSPath($Value) }
     $Value
-}
-
-function Read-UssPackage {
-    # The fields packageId and versionQuery of each element.
-    param($Cmdlet, $Bound, $Elements)
-    foreach ($element in $Elements) {
-        $id, $query = Read-UssElement $Cmdlet $Bound $element
-        'packageId'; $id; 'versionQuery'; $query
-    }
 }
 
 function Read-UssElement {
@@ -351,8 +371,7 @@ function Read-UssDependency {
 
 function Read-UssBody {
     # The fields of -Body: a string as it is, bytes as they are, anything else as JSON.
-    param($Bound)
-    $body = $Bound['Body']
+    param($Body)
     if ($body -is [string]) { return 'body', $body }
     if ($body -is [byte[]]) { return 'bodyBase64', [System.Convert]::ToBase64String($body) }
     'body', (ConvertTo-UssJson $body)
@@ -419,7 +438,7 @@ function Complete-UssWord {
         }
         else {
             $side = if ($CommandName -like 'Copy-*FromServer') { 'Source' } else { '' }
-            $connection = Open-UssServer $PSCmdlet $bound $side $bound[$side + 'Server']
+            $connection = Open-UssServer $PSCmdlet $bound (Read-UssCall $PSCmdlet $bound '') $side $bound[$side + 'Server']
             $command, $property = switch ($ParameterName) {
                 'VersionQuery' { @('command', 'versions', 'packageId', "$(@($bound['PackageId'])[0])", 'versionQuery', '*', 'all', 'true'), 'Version' }
                 'InstallerId' { @('command', 'installers'), 'Id' }

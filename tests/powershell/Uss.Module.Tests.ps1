@@ -122,7 +122,7 @@ Describe 'Help' {
         $command = Get-Command $_
         $parameters = @($help.parameters.PSObject.Properties | Where-Object Name -EQ 'parameter' | ForEach-Object { $_.Value })
         $documented = @($parameters | ForEach-Object { $_.name })
-        $documented | Sort-Object | Should -Be @($command.Parameters.Keys | Where-Object { $common -notcontains $_ } | Sort-Object)
+        "$($documented | Sort-Object)" | Should -Be "$($command.Parameters.Keys | Where-Object { $common -notcontains $_ } | Sort-Object)"
         foreach ($parameter in $parameters) {
             $parameter.description.Text | Should -Not -BeNullOrEmpty -Because "$_ -$($parameter.name)"
             "$($parameter.required)" | Should -Be "$($command.Parameters[$parameter.name].Attributes.Where({ $_ -is [parameter] })[0].Mandatory)".ToLowerInvariant() -Because "$_ -$($parameter.name)"
