@@ -99,8 +99,9 @@ function New-UssError {
     $code, $category, $message, $hint, $status, $about, $server = $Fields
     if ($null -eq $Target) { $Target = $about }
     $record = [System.Management.Automation.ErrorRecord]::new([System.InvalidOperationException]::new($message), $code, $category, $Target)
-    $record.ErrorDetails = $message
-    $record.ErrorDetails.RecommendedAction = $hint
+    $details = [System.Management.Automation.ErrorDetails]::new($message)
+    $details.RecommendedAction = $hint
+    $record.ErrorDetails = $details
     $data = $record.Exception.Data
     if ($status) { $status = [int] $status } else { $status = $null }
     $data['HttpStatus'] = $status
@@ -129,11 +130,8 @@ function Write-UssFailure {
 function Join-UssField {
     # Names and values as the library reads them: UTF-8, separated by NUL.
     param($Cmdlet, $Fields)
-    $text = $Fields -join "`0"
-    if (($text -split "`0", 0, 'SimpleMatch').Length -ne $Fields.Length) {
-        Stop-UssCmdlet $Cmdlet 'InvalidArgument' 'A value holds the character NUL.' 'Check where the values come from.'
-    }
-    , [System.Text.Encoding]::UTF8.GetBytes($text)
+    if ($Fields -like "*`0*") { Stop-UssCmdlet $Cmdlet 'InvalidArgument' 'A value holds the character NUL.' 'Check where the values come from.' }
+    , [System.Text.Encoding]::UTF8.GetBytes($Fields -join "`0")
 }
 
 function Read-UssText {

@@ -39,23 +39,23 @@ $script:Activities = @{
 function Invoke-UssCommand {
     # One command on one server, for $Cmdlet with its $Bound parameters.
     param($Cmdlet, $Bound, $Command, $Packages)
-    $call = Read-UssCall $Cmdlet $Bound $Command $Packages
-    $connection = Open-UssServer $Cmdlet $Bound $call '' $Bound['Server']
-    try { Invoke-UssFields $Cmdlet $Bound ($call.Fields + @('connection', $connection.Id)) $script:Activities[$Command] }
+    $fields, $options = Read-UssCall $Cmdlet $Bound $Command $Packages
+    $connection = Open-UssServer $Cmdlet $Bound $options '' $Bound['Server']
+    try { Invoke-UssFields $Cmdlet $Bound ($fields + @('connection', $connection.Id)) $script:Activities[$Command] }
     finally { Close-UssServer $connection }
 }
 
 function Invoke-UssLocalCommand {
     # One command that reaches no server.
     param($Cmdlet, $Bound, $Command)
-    Invoke-UssFields $Cmdlet $Bound (Read-UssCall $Cmdlet $Bound $Command).Fields $script:Activities[$Command]
+    $fields, $null = Read-UssCall $Cmdlet $Bound $Command
+    Invoke-UssFields $Cmdlet $Bound $fields $script:Activities[$Command]
 }
 
 function Invoke-UssCopy {
     # Plans, asks once a destination in the plan's own words, copies what was shown. -WhatIf returns the plan's rows.
     param($Cmdlet, $Bound, $Command, $WhatIf, $Packages)
-    $call = Read-UssCall $Cmdlet $Bound $Command $Packages
-    $fields = $call.Fields
+    $fields, $options = Read-UssCall $Cmdlet $Bound $Command $Packages
     $run = @()
     if ($Bound.ContainsKey('ThrottleLimit')) { $run += 'throttleLimit', $Bound['ThrottleLimit'] }
     if ($Bound.ContainsKey('MaxBytesPerSecond')) { $run += 'maxBytesPerSecond', $Bound['MaxBytesPerSecond'] }
@@ -63,10 +63,10 @@ function Invoke-UssCopy {
     $connections = @()
     $plan = [long[]] @(0)
     try {
-        $connections += Open-UssServer $Cmdlet $Bound $call 'Source' $Bound['SourceServer']
+        $connections += Open-UssServer $Cmdlet $Bound $options 'Source' $Bound['SourceServer']
         $fields += 'source', $connections[0].Id
         foreach ($server in @($Bound['Server'])) {
-            $connections += Open-UssServer $Cmdlet $Bound $call '' $server
+            $connections += Open-UssServer $Cmdlet $Bound $options '' $server
             $fields += 'destination', $connections[-1].Id
         }
         $agreed = $true
@@ -108,9 +108,10 @@ function Add-UssConnection {
     param($Cmdlet, $Bound)
     $server = Find-UssServer $Cmdlet $Bound $Bound['Server']
     if ($server -isnot [string]) { $server = $server.Server }
-    $connection = Open-UssServer $Cmdlet $Bound (Read-UssCall $Cmdlet $Bound 'connect') '' $server -New
+    $fields, $options = Read-UssCall $Cmdlet $Bound 'connect'
+    $connection = Open-UssServer $Cmdlet $Bound $options '' $server -New
     try {
-        $object = Invoke-UssFields $Cmdlet $Bound @('command', 'connect', 'connection', $connection.Id) 'Connecting'
+        $object = Invoke-UssFields $Cmdlet $Bound ($fields + @('connection', $connection.Id)) 'Connecting'
         $object.PSObject.Properties.Add([System.Management.Automation.PSNoteProperty]::new('Default', $true))
         # The handle is in a member set: no output shows it, and a copy in another process is known by its type's name.
         $handle = [System.Management.Automation.PSNoteProperty]::new('Id', $connection.Id)
@@ -194,62 +195,61 @@ function Find-UssServer {
 function Open-UssServer {
     # The native connection to one end of a call; Close-UssServer closes what was made for it. A secret is only used
     # for the origin that it was given for.
-    param($Cmdlet, $Bound, $Call, $Side, $Server, [switch] $New)
+    param($Cmdlet, $Bound, $Options, $Side, $Server, [switch] $New)
     $credential = $Bound[$Side + 'Credential']
-    $end = @{ Own = $true; Server = $Server; Options = $Call.Options; Credential = $credential }
-    if ($Server -isnot [string] -or $credential -isnot [pscredential] -or $script:Connections) { Find-UssEnd $Cmdlet $Bound $Side $end $New }
-    if ($end.Own) {
-        $fields = @('server', $end.Server)
-        $secret = $null
-        if ($null -ne $end.Credential) {
-            $fields += 'user', $end.Credential.UserName
-            $secret = $end.Credential.Password
-        }
-        foreach ($name in $end.Options.Keys) { $fields += $name, $end.Options[$name] }
-        $end.Id = Open-UssConnection $Cmdlet $fields $secret
+    if ($Server -isnot [string] -or $credential -isnot [pscredential] -or $script:Connections) {
+        $known, $Server, $Options, $credential = Find-UssEnd $Cmdlet $Bound $Options $Side $Server $New
+        if ($known) { return @{ Id = $known; Own = $false } }
     }
-    $end
+    $fields = @('server', $Server) + $Options
+    $secret = $null
+    if ($null -ne $credential) {
+        $fields += 'user', $credential.UserName
+        $secret = $credential.Password
+    }
+    $id = Open-UssConnection $Cmdlet $fields $secret
+    @{ Id = $id; Own = $true; Server = $Server; Options = $Options; Credential = $credential }
 }
 
 function Find-UssEnd {
-    # Completes an end of a call of which not both the address and the credential were given, or that may be known.
-    param($Cmdlet, $Bound, $Side, $End, $New)
+    # An end of a call of which not both the address and the credential were given, or that may be known: the id of a
+    # connection that serves, else 0 and the address, options and credential to open one with.
+    param($Cmdlet, $Bound, $Options, $Side, $Server, $New)
     $parameter = $Side + 'Credential'
-    $credential = $End.Credential
+    $credential = $Bound[$parameter]
     if ($null -ne $credential -and $credential -isnot [pscredential]) { Stop-UssCredential $Cmdlet $parameter $credential }
-    $server = Find-UssServer $Cmdlet $Bound $End.Server
-    if ($server -isnot [string]) {
+    $Server = Find-UssServer $Cmdlet $Bound $Server
+    if ($Server -isnot [string]) {
         if ($null -ne $credential) {
             Stop-UssCmdlet $Cmdlet 'InvalidArgument' "-$parameter beside a connection object, which has its own." 'Leave one of them out, or name the server by its address.'
         }
-        $End.Id = Get-UssHandle $Cmdlet $server
-        $End.Own = $false
-        return
+        return Get-UssHandle $Cmdlet $Server
     }
-    $End.Server = $server
-    $origin = Get-UssOrigin $server
+    $origin = Get-UssOrigin $Server
     $known = $null
     foreach ($connection in $script:Connections) { if ($origin -and $connection.Origin -eq $origin) { $known = $connection } }
     if ($null -eq $known) {
-        if ($null -eq $credential -and $origin) { Set-UssUser $Side $origin $End }
-        return
+        if ($null -eq $credential -and $origin) { $Options += Get-UssUser $Side $origin }
     }
-    if ($null -eq $credential) {
-        if (-not $New -and $End.Options.Count -eq 0 -and $known.Server -eq $server) {
-            $End.Id = $known.Id
-            $End.Own = $false
-            return
-        }
-        $End.Credential = $known.Credential
+    elseif ($null -eq $credential) {
+        if (-not $New -and -not $Options -and $known.Server -eq $Server) { return $known.Id }
+        $credential = $known.Credential
+        $Options = Join-UssOption $known.Options $Options
     }
-    # What was given goes before what the connection had.
-    $options = $known.Options.Clone()
-    foreach ($name in $End.Options.Keys) { $options[$name] = $End.Options[$name] }
-    if ($null -ne $credential) {
-        $options.Remove('user')
-        $options.Remove('tokenVariable')
-    }
-    $End.Options = $options
+    else { $Options = Join-UssOption $known.Options $Options 'user', 'tokenVariable' }
+    0
+    $Server
+    , @($Options)
+    $credential
+}
+
+function Join-UssOption {
+    # The options of a known connection, but for those that are given anew, or are not for this call.
+    param($Known, $Given, $But = @())
+    $options = [ordered] @{}
+    for ($at = 0; $at -lt $Known.Length; $at += 2) { if ($But -notcontains $Known[$at]) { $options[$Known[$at]] = $Known[$at + 1] } }
+    for ($at = 0; $at -lt $Given.Length; $at += 2) { $options[$Given[$at]] = $Given[$at + 1] }
+    foreach ($name in $options.Keys) { $name; $options[$name] }
 }
 
 function Close-UssServer {
@@ -257,15 +257,13 @@ function Close-UssServer {
     if ($Connection.Own) { Close-UssConnection $Connection.Id }
 }
 
-function Set-UssUser {
+function Get-UssUser {
     # The user and token of the environment, if they are for this origin. The token is read natively, by its name.
-    param($Side, $Origin, $End)
+    param($Side, $Origin)
     $prefix = if ($Side) { 'USS_SOURCE' } else { 'USS' }
     $user = [System.Environment]::GetEnvironmentVariable("${prefix}_USERNAME")
     if ($user -and (Get-UssOrigin ([System.Environment]::GetEnvironmentVariable("${prefix}_SERVER"))) -eq $Origin) {
-        $End.Options = $End.Options.Clone()
-        $End.Options['user'] = $user
-        $End.Options['tokenVariable'] = "${prefix}_PERSONAL_TOKEN"
+        'user', $user, 'tokenVariable', "${prefix}_PERSONAL_TOKEN"
     }
 }
 
@@ -297,39 +295,49 @@ function Get-UssOrigin {
 # ---- Parameters as fields
 
 function Read-UssCall {
-    # What the parameters say: the fields of the command, and the options of its connections.
+    # What the parameters say: two lists of names and values, the fields of the command and the options of its
+    # connections.
     param($Cmdlet, $Bound, $Command, $Packages)
-    $call = @{ Fields = @('command', $Command); Options = @{} }
+    $fields = @('command', $Command)
+    $options = @()
     foreach ($element in $Packages) {
         if ($element -is [string] -and $element) { $id = $element; $query = $Bound['VersionQuery'] }
         else { $id, $query = Read-UssElement $Cmdlet $Bound $element }
-        $call.Fields += 'packageId', $id, 'versionQuery', $query
+        $fields += 'packageId', $id, 'versionQuery', $query
     }
     foreach ($parameter in $Bound.Keys) {
-        if (-not $script:OwnParameters[$parameter]) { Add-UssParameter $Cmdlet $Bound $parameter $call }
+        if ($script:OwnParameters[$parameter]) { continue }
+        $field = $script:OptionFields[$parameter]
+        if ($field) { $options += $field, (Convert-UssOption $Cmdlet $Bound $parameter) }
+        else { $fields += @(Convert-UssParameter $Cmdlet $Bound $parameter) }
     }
     $routes = [System.Environment]::GetEnvironmentVariable('USS_ROUTES')
-    if ($routes -and -not $Bound['RouteFile']) { $call.Options['routeFile'] = $Cmdlet.GetUnresolvedProviderPathFromPSPath($routes) }
-    $call
+    if ($routes -and -not $Bound['RouteFile']) { $options += 'routeFile', $Cmdlet.GetUnresolvedProviderPathFromPSPath($routes) }
+    , $fields
+    , $options
 }
 
-function Add-UssParameter {
-    # Adds what one parameter says.
-    param($Cmdlet, $Bound, $Parameter, $Call)
+function Convert-UssOption {
+    # The value of a transport option.
+    param($Cmdlet, $Bound, $Parameter)
     $value = $Bound[$Parameter]
-    $option = $script:OptionFields[$Parameter]
-    if ($Parameter -eq 'ProxyCredential') { $Call.Options[$option] = Open-UssProxy $Cmdlet $Bound; return }
-    if ($null -ne $option) { $Call.Options[$option] = Convert-UssValue $Cmdlet $Parameter $value }
+    if ($Parameter -eq 'ProxyCredential') { return Open-UssProxy $Cmdlet $Bound }
     if ($Parameter -eq 'SkipCertificateCheck' -and $value -and -not $script:Warned) {
         $script:Warned = $true
         $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the server can read the token.')
     }
+    Convert-UssValue $Cmdlet $Parameter $value
+}
+
+function Convert-UssParameter {
+    # The fields of any other parameter of a command; none for those that are not the command's.
+    param($Cmdlet, $Bound, $Parameter)
     $field = $script:CommandFields[$Parameter]
     if ($null -eq $field) { return }
-    if ($Parameter -eq 'Body') { $Call.Fields += Read-UssBody $value; return }
-    foreach ($one in $value) {
-        if ($Parameter -eq 'Dependencies') { $Call.Fields += Read-UssDependency $Cmdlet $one; continue }
-        $Call.Fields += $field, (Convert-UssValue $Cmdlet $Parameter $one)
+    if ($Parameter -eq 'Body') { return Read-UssBody $Bound[$Parameter] }
+    foreach ($value in $Bound[$Parameter]) {
+        if ($Parameter -eq 'Dependencies') { Read-UssDependency $Cmdlet $value }
+        else { $field; Convert-UssValue $Cmdlet $Parameter $value }
     }
 }
 
@@ -438,7 +446,8 @@ function Complete-UssWord {
         }
         else {
             $side = if ($CommandName -like 'Copy-*FromServer') { 'Source' } else { '' }
-            $connection = Open-UssServer $PSCmdlet $bound (Read-UssCall $PSCmdlet $bound '') $side $bound[$side + 'Server']
+            $null, $options = Read-UssCall $PSCmdlet $bound ''
+            $connection = Open-UssServer $PSCmdlet $bound $options $side $bound[$side + 'Server']
             $command, $property = switch ($ParameterName) {
                 'VersionQuery' { @('command', 'versions', 'packageId', "$(@($bound['PackageId'])[0])", 'versionQuery', '*', 'all', 'true'), 'Version' }
                 'InstallerId' { @('command', 'installers'), 'Id' }
