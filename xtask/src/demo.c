@@ -115,7 +115,7 @@ static void print_rows(const char *page)
             printf("\n    ");
             print_property(row, at, "Hint", 0);
             printf("\n");
-        } else if (*at == '}' && depth == 0) {
+        } else if (*at == '}' && depth == 0 && property(row, at, "Id", &digest) > 0) {
             int length = property(row, at, "Sha256", &digest);
             if (strlen(digests) + (size_t)length < sizeof digests) strncat(digests, digest, (size_t)length);
             printf("    ");

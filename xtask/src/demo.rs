@@ -87,7 +87,8 @@ impl Demo<'_> {
         let script = self.folder.join("demo.ps1");
         std::fs::write(&script, include_str!("demo.ps1"))?;
         let mut command = Command::new(pwsh);
-        command.args(["-NoLogo", "-NoProfile", "-NonInteractive", "-File"]).arg(&script);
+        // Interactive in name only, as some hosts draw no progress otherwise: stdin is empty.
+        command.args(["-NoLogo", "-NoProfile", "-File"]).arg(&script);
         command.arg("-Module").arg(module.join("Uss.psd1"));
         command.args(["-Headquarters", &self.headquarters.address, "-Store", &self.store.address]);
         command.arg("-ServerProgram").arg(self.headquarters.program()).args(["-TokenId", &self.token_id()?]);

@@ -38,6 +38,8 @@ pub(crate) fn run() -> Result<()> {
         run.step("Rust", || rust(&built));
         run.with_powershell(&built);
     }
+    run.step("demo", || demo(None));
+    run.step("demo without PowerShell", || demo(Some("/nonexistent")));
     run.finish()
 }
 
@@ -70,9 +72,6 @@ impl Run {
     }
 
     fn with_powershell(&mut self, built: &Built) {
-        if !workspace::root().join("powershell").is_dir() {
-            return;
-        }
         match pwsh::find() {
             Ok(pwsh) => {
                 self.step("PowerShell 5.1 syntax", || lint::powershell(&pwsh).map(Tally::passed));
@@ -109,6 +108,27 @@ fn rust(built: &Built) -> Result<Tally> {
     command.env("USS_TEST_SERVER", built.program("uss-server")?);
     let status = process::stream(&mut command, |line| reader.line(line))?;
     Ok(reader.finish(status.success()))
+}
+
+/// The README's first command: it succeeds, shows the token refused, and leaves nothing behind.
+fn demo(pwsh: Option<&str>) -> Result<Tally> {
+    let mut refused = false;
+    let mut command = cargo();
+    command.args(["xtask", "demo"]).envs(pwsh.map(|pwsh| ("USS_PWSH", pwsh)));
+    let status = process::stream(&mut command, |line| refused |= line.contains("refused"))?;
+    if !status.success() {
+        return Err(format!("cargo xtask demo failed ({status})").into());
+    }
+    if !refused {
+        return Err("the demo did not show the revoked token refused".into());
+    }
+    let left = std::fs::read_dir(workspace::scratch()?)?
+        .filter_map(std::result::Result::ok)
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("demo-"));
+    match left {
+        Some(left) => Err(format!("the demo left {}", left.path().display()).into()),
+        None => Ok(Tally::passed(1)),
+    }
 }
 
 fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
