@@ -204,6 +204,17 @@ async fn a_user_who_is_no_administrator_reads_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_first_user_is_an_administrator_and_the_next_is_not() {
+    let server = Server::start();
+    let (first, next) = (server.user("ada", false), server.user("bob", false));
+    let delete = "/api/v1/Packages?packageId=a&version=1.0";
+    let ada = server.sign_in("ada", &first).await;
+    problem(ada.request(Method::DELETE, delete).send().await.unwrap(), 404, "package-not-found").await;
+    let bob = server.sign_in("bob", &next).await;
+    problem(bob.request(Method::DELETE, delete).send().await.unwrap(), 403, "forbidden").await;
+}
+
+#[tokio::test]
 async fn the_account_tells_when_the_token_ends_and_bearers_end_no_later() {
     let server = Server::start();
     let never = server.user("ada", false);

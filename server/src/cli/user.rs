@@ -8,11 +8,11 @@ use clap::{Args, Subcommand};
 
 use crate::config::StoreArgs;
 use crate::store::audit::Entry;
-use crate::store::users::{self, NewUser};
+use crate::store::users::{self, Added, NewUser};
 
 #[derive(Subcommand, Debug)]
 pub enum User {
-    /// Add a user; an administrator may publish and delete
+    /// Add a user; the first one is an administrator
     Add(Add),
 }
 
@@ -57,8 +57,12 @@ pub async fn run(user: User, store: &StoreArgs) -> Result<(), String> {
     };
     let store = super::open(store, true).await?;
     match users::add(&store, &user, &Entry::command_line()).await.map_err(|error| error.to_string())? {
-        Some(_) => Ok(()),
-        None => Err(format!("'{name}' or '{}' is a user's name or address already", user.email)),
+        Added::First if !user.admin => {
+            eprintln!("{name} is the first user, and so an administrator");
+            Ok(())
+        }
+        Added::First | Added::Another => Ok(()),
+        Added::Taken => Err(format!("'{name}' or '{}' is a user's name or address already", user.email)),
     }
 }
 

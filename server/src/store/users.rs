@@ -52,7 +52,7 @@ pub struct NewUser {
     pub first_name: String,
     /// May be empty.
     pub last_name: String,
-    /// May publish and delete.
+    /// May publish and delete; the first user may, whatever this says.
     pub admin: bool,
     /// A PHC string; none: no sign-in to the pages.
     pub password_hash: Option<String>,
@@ -88,8 +88,19 @@ pub async fn find(database: &Database, name: &str) -> Result<Option<User>, Store
     row.map(|row| from_row(&row, 0)).transpose()
 }
 
-/// Adds a user. None: the name or the address is another user's.
-pub async fn add(store: &Store, user: &NewUser, by: &Entry) -> Result<Option<String>, StoreError> {
+/// What became of a user to add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// The first of all: an administrator, as somebody has to be.
+    First,
+    /// One more.
+    Another,
+    /// Not added: the name or the address is another user's.
+    Taken,
+}
+
+/// Adds a user.
+pub async fn add(store: &Store, user: &NewUser, by: &Entry) -> Result<Added, StoreError> {
     let mut transaction = store.database.write().await?;
     // Both columns for both: one user's name must not be another's address.
     let taken = sqlx::query("SELECT id FROM users WHERE name_key IN ($1, $2) OR email_key IN ($1, $2)")
@@ -98,14 +109,14 @@ pub async fn add(store: &Store, user: &NewUser, by: &Entry) -> Result<Option<Str
         .fetch_optional(&mut *transaction)
         .await?;
     if taken.is_some() {
-        return Ok(None);
+        return Ok(Added::Taken);
     }
-    let id = new_id();
+    let first = sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(&mut *transaction).await?.is_none();
     sqlx::query(
         "INSERT INTO users (id, name, name_key, email, email_key, first_name, last_name, password_hash, admin, enabled, \
          created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)",
     )
-    .bind(id.clone())
+    .bind(new_id())
     .bind(user.name.clone())
     .bind(key(&user.name))
     .bind(user.email.clone())
@@ -113,11 +124,11 @@ pub async fn add(store: &Store, user: &NewUser, by: &Entry) -> Result<Option<Str
     .bind(user.first_name.clone())
     .bind(user.last_name.clone())
     .bind(user.password_hash.clone())
-    .bind(i64::from(user.admin))
+    .bind(i64::from(user.admin || first))
     .bind(instant::now())
     .execute(&mut *transaction)
     .await?;
     audit::write_in(&mut transaction, by, "user.add", &user.name, "created").await?;
     transaction.commit().await?;
-    Ok(Some(id))
+    Ok(if first { Added::First } else { Added::Another })
 }
