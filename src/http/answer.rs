@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep};
 
 use super::failure::{from_reqwest, timeout};
-use super::redact::foreign_text;
+use super::redact::{foreign_text, redact};
 use super::refusal::{is_html, title, web_page};
 use super::transport::Line;
 use crate::error::{Error, ErrorKind};
@@ -163,6 +163,13 @@ impl Fetched {
     /// there: an answer may hold a bearer.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| self.is_not_json(&error))
+    }
+
+    /// The body as text, what is no UTF-8 replaced. The secrets that went with the request are redacted: a page that
+    /// a proxy puts in the server's place may repeat the request.
+    #[must_use]
+    pub fn text(&self) -> String {
+        redact(&String::from_utf8_lossy(&self.body), &self.secrets)
     }
 
     fn is_not_json(&self, error: &serde_json::Error) -> Error {

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -27,12 +28,21 @@ pub(super) fn foreign_text(text: &str, secrets: &[Secret]) -> String {
     }
 }
 
+/// The start of a text that was cut somewhere: the end, where a part of a secret may stand that is not known for one,
+/// is left out. Only visible characters count, as nothing else comes into a message.
+pub(super) fn without_cut_secret<'a>(text: &'a str, secrets: &[Secret]) -> &'a str {
+    // Base64 of UTF-16 takes 2.7 characters for one, percent-encoding 3, and 5 when it is done twice.
+    let longest = secrets.iter().map(|secret| secret.expose().len() * 6).max().unwrap_or_default();
+    let mut visible = text.char_indices().rev().filter(|(_, c)| !c.is_control() && !c.is_whitespace());
+    visible.nth(longest).and_then(|(end, _)| text.get(..end)).unwrap_or_default()
+}
+
 /// `text` with `[redacted]` in place of the secrets.
 pub(super) fn redact(text: &str, secrets: &[Secret]) -> String {
     let mut out = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.expose().len() >= SHORTEST) {
         out = without_escaped(&out, secret.expose());
-        for form in base64_forms(secret.expose()) {
+        for form in encoded_forms(secret.expose()) {
             if out.contains(form.as_str()) {
                 out = out.replace(form.as_str(), REDACTED);
             }
@@ -40,6 +50,9 @@ pub(super) fn redact(text: &str, secrets: &[Secret]) -> String {
     }
     out
 }
+
+/// What stands for itself in a URL's query: RFC 3986's unreserved characters.
+const IN_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const REDACTED: &str = "[redacted]";
 
@@ -94,14 +107,17 @@ fn escaped_at_start(text: &str, c: char) -> Option<usize> {
     found.map(String::len).or((c == ' ' && text.starts_with('+')).then_some(1))
 }
 
-/// The secret inside the base64 of a text that it is a part of, as itself or as UTF-16: whatever stands before it.
-fn base64_forms(secret: &str) -> Vec<Zeroizing<String>> {
+/// The secret as itself and as a URL has it (block pages carry the URL that they block), in UTF-8 and UTF-16, each in
+/// hex digits and inside the base64 of a text that it is a part of, whatever stands before it.
+fn encoded_forms(secret: &str) -> Vec<Zeroizing<String>> {
+    let in_url = Zeroizing::new(utf8_percent_encode(secret, IN_URL).to_string());
     let mut forms = Vec::new();
-    let utf16: Zeroizing<Vec<u8>> = Zeroizing::new(secret.encode_utf16().flat_map(u16::to_le_bytes).collect());
-    for bytes in [secret.as_bytes(), &utf16] {
+    for bytes in [secret, &in_url].into_iter().flat_map(in_encodings) {
+        let hex = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        forms.extend([Zeroizing::new(hex.to_ascii_uppercase()), hex]);
         for shift in 0..3_usize {
             let mut shifted = Zeroizing::new(vec![0; shift]);
-            shifted.extend_from_slice(bytes);
+            shifted.extend_from_slice(&bytes);
             // The characters at both ends mix in bits of the neighbours; those between are the secret's alone.
             let first = (shift * 8).div_ceil(6);
             let last = shifted.len() * 8 / 6;
@@ -113,11 +129,15 @@ fn base64_forms(secret: &str) -> Vec<Zeroizing<String>> {
     forms
 }
 
+fn in_encodings(text: &str) -> [Zeroizing<Vec<u8>>; 3] {
+    let utf16 = |bytes_of: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes_of).collect();
+    [text.as_bytes().to_vec(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)].map(Zeroizing::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use base64::prelude::BASE64_STANDARD;
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
 
     const TOKEN: &str = "zBI2NWnAy9EWhXfrqZTgmyV662yLXYcY1Hjoq+8X1xkurgYKM2RtogIh0jqdm8DWZuVtdC/pRQo2X0C02ZRyjw==";
@@ -139,6 +159,10 @@ mod tests {
             TOKEN.replace('/', "\\/").replace('+', "\\u002b"),
             TOKEN.replace('+', "&#x2B;").replace('=', "&#61;"),
             percent.replace('%', "%25"),
+            BASE64_STANDARD.encode(TOKEN.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>()),
+            BASE64_STANDARD.encode(TOKEN.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")),
+            TOKEN.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            TOKEN.bytes().map(|byte| format!("{byte:02X}")).collect(),
         ] {
             assert_eq!(clean(&format!("bad token '{echo}' given")).matches("[redacted]").count(), 1, "{echo}");
         }
@@ -147,6 +171,19 @@ mod tests {
             let middle = basic.get(12..100).unwrap();
             assert!(!clean(&format!("Authorization: Basic {basic}")).contains(middle), "{user}");
         }
+    }
+
+    #[test]
+    fn a_text_that_was_cut_in_a_secret_ends_before_it() {
+        let secrets = [Secret::new(TOKEN.into())];
+        let part = &TOKEN[..40];
+        let utf16: String = part.encode_utf16().flat_map(u16::to_le_bytes).map(char::from).collect();
+        for (filler, part) in [(" ", part), ("\0", part), (" \0", &utf16)] {
+            let text = format!("{}{}{part}", "a".repeat(1000), filler.repeat(60_000));
+            let left = foreign_text(without_cut_secret(&text, &secrets), &secrets);
+            assert!(left.starts_with("aaaa") && left.trim_end_matches('…').chars().all(|c| c == 'a'), "{left}");
+        }
+        assert_eq!(without_cut_secret(&format!("x{}{part}", " ".repeat(60_000)), &secrets), "");
     }
 
     #[test]

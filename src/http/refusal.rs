@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY
 use serde_json::Value;
 use url::Url;
 
-use super::redact::foreign_text;
+use super::redact::{foreign_text, without_cut_secret};
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
@@ -30,7 +30,10 @@ pub(super) struct Refusal<'a> {
 
 impl Refusal<'_> {
     pub(super) fn into_error(self) -> Error {
-        let text = String::from_utf8_lossy(self.body);
+        let mut text = String::from_utf8_lossy(self.body);
+        if self.body.len() >= MAX_BODY {
+            text = without_cut_secret(&text, self.secrets).to_owned().into();
+        }
         if is_html(self.headers, &text) {
             return self.page(&text);
         }

@@ -50,7 +50,7 @@ pub enum Invoked {
     Nothing,
     /// JSON.
     Json(Value),
-    /// Any other text; what is no UTF-8 is replaced.
+    /// Any other text; what is no UTF-8 is replaced, and the secrets of the request are redacted.
     Text(String),
 }
 
@@ -142,7 +142,7 @@ fn invoked(answer: &Fetched) -> Result<Invoked, Error> {
     if content_type == "application/json" || content_type.ends_with("+json") {
         return answer.json().map(Invoked::Json);
     }
-    Ok(Invoked::Text(String::from_utf8_lossy(&answer.body).into_owned()))
+    Ok(Invoked::Text(answer.text()))
 }
 
 fn method_of(method: &str) -> Result<Method, Error> {
