@@ -119,6 +119,12 @@ fn answers(secrets: &[&str]) -> Vec<ResponseTemplate> {
     let location = format!("https://127.0.0.1:1/x?token={}", utf8_percent_encode(TOKEN, NON_ALPHANUMERIC));
     answers.push(ResponseTemplate::new(307).insert_header("Location", location));
     answers.push(ResponseTemplate::new(400).insert_header("Set-Cookie", BEARER).insert_header("X-Echo", TOKEN));
+    // Headers that the log shows.
+    let all = secrets.join(" ");
+    let refused = ResponseTemplate::new(409).insert_header("Server", all.as_str()).insert_header("ETag", all.as_str());
+    answers.push(refused.insert_header("WWW-Authenticate", format!("Bearer error_description=\"{all}\"")));
+    // Read up to a place in the middle of a secret.
+    answers.push(ResponseTemplate::new(400).set_body_string(format!("x{}{all}", " ".repeat(64 * 1024 - 41))));
     answers
 }
 
@@ -154,9 +160,14 @@ fn no_secret_leaves_when_there_is_no_answer() {
         let broken = Raw::answering("", After::Close);
         let garbage = Raw::answering(format!("{TOKEN}\r\n\r\n"), After::Close);
         let proxy_wants = Raw::answering("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", After::Close);
-        let credential = Some(("u".to_owned(), Secret::new(PROXY.into())));
-        let proxy = ProxyChoice::Through(Proxy::new(&proxy_wants.address, credential).unwrap());
-        let proxied = TransportOptions { proxy, ..options() };
+        let said = echo(&[TOKEN, PROXY]);
+        let refused = format!("HTTP/1.1 403 No\r\nVia: {PROXY}\r\nContent-Length: {}\r\n\r\n{said}", said.len());
+        let proxy_repeats = Raw::answering(refused, After::Close);
+        let through = |address: &str| {
+            let credential = Some(("u".to_owned(), Secret::new(PROXY.into())));
+            TransportOptions { proxy: ProxyChoice::Through(Proxy::new(address, credential).unwrap()), ..options() }
+        };
+        let proxied = through(&proxy_wants.address);
         let trusting = TransportOptions { skip_certificate_check: true, ..options() };
         for (server, options) in [
             (format!("http://{closed}"), options()),
@@ -164,6 +175,7 @@ fn no_secret_leaves_when_there_is_no_answer() {
             (garbage.url(), options()),
             ("http://no-such-host.invalid".into(), options()),
             ("http://far.example".into(), proxied.clone()),
+            ("http://far.example".into(), through(&proxy_repeats.address)),
             ("https://far.example".into(), TransportOptions { skip_certificate_check: true, ..proxied }),
             (format!("https://{closed}"), trusting),
         ] {

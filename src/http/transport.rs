@@ -15,7 +15,7 @@ use url::Url;
 use super::answer::{Answer, Fetched};
 use super::clients::Clients;
 use super::failure::{from_reqwest, timeout};
-use super::options::TransportOptions;
+use super::options::{ProxyChoice, TransportOptions};
 use super::redact::redact;
 use super::refusal::{MAX_BODY, Refusal, challenge_error};
 use super::upload::Upload;
@@ -85,6 +85,8 @@ pub struct Transport {
     clients: Arc<Clients>,
     server: Arc<str>,
     timeout: Duration,
+    /// What signs in at the proxy, which may repeat it as a server may.
+    proxy_secret: Option<Secret>,
 }
 
 impl Transport {
@@ -92,7 +94,18 @@ impl Transport {
     #[must_use]
     pub fn new(options: &TransportOptions, server: &ServerUrl) -> Self {
         let clients = Clients::of(options, server);
-        Self { clients, server: server.to_string().into(), timeout: options.timeout }
+        let proxy_secret = match &options.proxy {
+            ProxyChoice::Through(proxy) => proxy.credential().map(|(_, secret)| secret.clone()),
+            ProxyChoice::System | ProxyChoice::None => None,
+        };
+        Self { clients, server: server.to_string().into(), timeout: options.timeout, proxy_secret }
+    }
+
+    /// The same signature with everything that no message may hold.
+    fn guarded(&self, signature: &Signature) -> Signature {
+        let mut signature = signature.clone();
+        signature.secrets.extend(self.proxy_secret.clone());
+        signature
     }
 
     /// Sends, and reads the whole answer, at most `limit` bytes. GET and HEAD are tried twice more on a broken
@@ -107,6 +120,7 @@ impl Transport {
         signature: &Signature,
         limit: usize,
     ) -> Result<Fetched, Error> {
+        let signature = &self.guarded(signature);
         let mut retries = 0;
         loop {
             let attempt = async {
@@ -125,6 +139,7 @@ impl Transport {
     /// # Errors
     /// Any answer but 2xx, and every failure on the way, with its kind.
     pub async fn open(&self, log: &Log, request: &Request, signature: &Signature) -> Result<Answer, Error> {
+        let signature = &self.guarded(signature);
         let mut retries = 0;
         loop {
             match self.attempt(log, request, signature, retries, self.clients.bulk()?).await {
@@ -152,6 +167,7 @@ impl Transport {
     where
         S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
     {
+        let signature = &self.guarded(signature);
         let (upload, stop) = Upload::new(body, length);
         let mut built = self.build(&request.method, &request.url, &request.headers, signature.authorization.as_ref());
         if let Some(length) = length {
@@ -308,6 +324,8 @@ fn next_hop(from: &Url, response: &reqwest::Response) -> Option<Url> {
 pub(super) struct Line {
     log: Log,
     request: String,
+    /// Redacted only where a line is written.
+    secrets: Vec<Secret>,
     started: Instant,
     status: Option<StatusCode>,
     failure: Option<ErrorKind>,
@@ -320,8 +338,9 @@ impl Line {
         let mut url = request.url.clone();
         url.set_query(None);
         url.set_fragment(None);
-        let request = redact(&format!("{} {url}", request.method), &signature.secrets);
-        Self { log: log.clone(), request, started: Instant::now(), status: None, failure: None, bytes: 0, retries }
+        let request = format!("{} {url}", request.method);
+        let (log, secrets) = (log.clone(), signature.secrets.clone());
+        Self { log, request, secrets, started: Instant::now(), status: None, failure: None, bytes: 0, retries }
     }
 
     fn status(&mut self, status: StatusCode) {
@@ -347,7 +366,7 @@ impl Line {
                 };
                 text.push_str(&format!("\n{name}: {shown}"));
             }
-            text
+            redact(&text, &self.secrets)
         });
     }
 }
@@ -362,7 +381,7 @@ impl Drop for Line {
                 (None, None) => "Cancelled".to_owned(),
             };
             let (request, took, bytes) = (&self.request, self.started.elapsed().as_millis(), self.bytes);
-            format!("{request} {status} {took} ms {bytes} B {} retries", self.retries)
+            redact(&format!("{request} {status} {took} ms {bytes} B {} retries", self.retries), &self.secrets)
         });
     }
 }
