@@ -246,6 +246,8 @@ async fn exchange(
     let values = [("username", credential.user_name.as_str()), ("personalToken", credential.token.expose())];
     let mut request = Request::new(exchange.method, server.join(&exchange.uri.expand(&values))?);
     request.headers.insert("accept", HeaderValue::from_static("application/json"));
+    // An idle connection would keep the buffer that the token was written from.
+    request.headers.insert("connection", HeaderValue::from_static("close"));
     let signature = Signature { authorization: None, secrets: vec![credential.token] };
     let answer = transport.fetch(&log, &request, &signature, MAX_EXCHANGE).await?;
     let answered: Answered = answer.json()?;

@@ -9,6 +9,11 @@
 //! ```
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+/// Every program that links the library has it, unless it leaves out the feature.
+#[cfg(feature = "wiping-allocator")]
+#[global_allocator]
+static ALLOCATOR: secret::Wiping = secret::Wiping;
+
 pub mod bearer;
 pub mod connection;
 pub mod copy;

@@ -1,7 +1,10 @@
-//! A secret: wiped when dropped, kept out of the swap file where the operating system lets us, never printed.
+//! A secret: wiped when dropped, kept out of the swap file where the operating system lets us, never printed. And
+//! [`Wiping`], for the copies that a request makes on its way out.
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use zeroize::Zeroize;
@@ -92,9 +95,105 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The system's allocator, which wipes what is freed.
+///
+/// A token in a URL passes through buffers of crates that wipe nothing: the URL's text, the request's head, TLS records.
+/// None of them is larger than [`Self::LARGEST`]; larger blocks are contents on their way, and are freed as they are.
+#[derive(Debug)]
+pub struct Wiping;
+
+impl Wiping {
+    /// Bytes of the largest block that is wiped.
+    pub const LARGEST: usize = 32 * 1024;
+}
+
+// SAFETY: every call goes to the system's allocator with the caller's own arguments.
+unsafe impl GlobalAlloc for Wiping {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those of the system's allocator.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if layout.size() <= Self::LARGEST {
+            // SAFETY: the caller gives up the block, which has this size.
+            unsafe { wipe(block, layout.size()) };
+        }
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if layout.size() > Self::LARGEST {
+            // SAFETY: as above.
+            return unsafe { System.realloc(block, layout, size) };
+        }
+        // SAFETY: the caller promises that `size`, rounded up to the alignment, does not overflow, and is not zero.
+        let moved = unsafe { System.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !moved.is_null() {
+            // SAFETY: both blocks have at least so many bytes; a new block overlaps none.
+            unsafe { moved.copy_from_nonoverlapping(block, layout.size().min(size)) };
+            // SAFETY: the caller gives up the old block when this succeeds.
+            unsafe { self.dealloc(block, layout) };
+        }
+        moved
+    }
+}
+
+/// Zeroes memory in a way that no compiler leaves out although nobody reads it again.
+///
+/// # Safety
+/// `block` is writable for `size` bytes, and nobody else's.
+unsafe fn wipe(block: *mut u8, size: usize) {
+    // SAFETY: the caller's promise; memory that was never written is a MaybeUninit.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(block.cast::<MaybeUninit<u8>>(), size) };
+    // SAFETY: any bytes are a MaybeUninit of a number.
+    let (start, middle, end) = unsafe { bytes.align_to_mut::<MaybeUninit<u64>>() };
+    for word in middle {
+        // SAFETY: a reference is valid and aligned.
+        unsafe { std::ptr::write_volatile(word, MaybeUninit::zeroed()) };
+    }
+    for byte in start.iter_mut().chain(end) {
+        // SAFETY: as above.
+        unsafe { std::ptr::write_volatile(byte, MaybeUninit::zeroed()) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wiping_leaves_nothing_of_any_length() {
+        for size in [0, 1, 7, 8, 9, 63, 1_000] {
+            for at in 0..3 {
+                let mut block = vec![0xAA_u8; at + size + 1];
+                // SAFETY: the block has so many bytes from there.
+                unsafe { wipe(block[at..].as_mut_ptr(), size) };
+                assert!(block[at..at + size].iter().all(|byte| *byte == 0), "{size} from {at}");
+                assert!(block[..at].iter().chain(&block[at + size..]).all(|byte| *byte == 0xAA), "{size} from {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_keep_their_bytes_when_they_grow_and_shrink() {
+        let mut text = Vec::new();
+        for round in 0..5_u32 {
+            text.extend((0..20_000_u32).map(|n| (n ^ round) as u8));
+            text.shrink_to_fit();
+        }
+        assert!(
+            text.chunks(20_000)
+                .zip(0..5_u32)
+                .all(|(part, round)| { part.iter().zip(0..20_000_u32).all(|(byte, n)| *byte == (n ^ round) as u8) })
+        );
+    }
 
     #[test]
     fn utf16_text_beyond_the_basic_plane_is_read_whole() {
