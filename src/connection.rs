@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::http::{
     Answer, Fetched, HeaderMap, HeaderValue, Method, Request, Signature, Transport, TransportOptions, UriTemplate,
 };
+use crate::instant;
 use crate::log::Log;
 use crate::secret::Secret;
 use crate::server_url::ServerUrl;
@@ -232,6 +233,7 @@ struct Answered {
     token: String,
     #[serde(default)]
     user: User,
+    #[serde(deserialize_with = "instant::required")]
     token_expires: Timestamp,
 }
 

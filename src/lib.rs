@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! ffi -> update_service | copy -> connection -> bearer | http -> secret | server_url | error | log
-//! version, version_query, package, selection, wildcard: pure, callable from anywhere
+//! version, version_query, package, selection, wildcard, instant: pure, callable from anywhere
 //! operation, runtime: where everything runs
 //! ```
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -20,6 +20,7 @@ pub mod copy;
 pub mod error;
 pub mod ffi;
 pub mod http;
+mod instant;
 pub mod log;
 pub mod operation;
 pub mod package;

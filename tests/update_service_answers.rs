@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use serde_json::json;
 use support::raw::{After, Raw};
 use support::{anonymous, block_on, client, client_with, context, options, verbose_lines};
@@ -123,6 +124,23 @@ fn dates_with_seven_fractional_digits_and_offsets_are_read() {
         let session = service.connect(&context()).await.unwrap();
         assert_eq!(session.token_expires.to_string(), "2098-12-31T22:00:00.1234567Z");
         assert_eq!((session.user.email.as_str(), session.personal_token_expires), ("u@x", None));
+    });
+}
+
+#[test]
+fn the_last_date_of_dotnet_is_never() {
+    const LAST: &str = "9999-12-31T23:59:59.9999999Z";
+    block_on(async {
+        let server = MockServer::start().await;
+        signs_in(LAST).mount(&server).await;
+        let account = json!({ "user": { "userId": "1", "email": "u@x" }, "personalTokenExpires": LAST });
+        on("GET", "/api/v1/Account", ResponseTemplate::new(200).set_body_json(account)).mount(&server).await;
+        let versions = json!([{ "packageId": "a", "version": "1.0", "published": LAST }]);
+        on("GET", VERSIONS, ResponseTemplate::new(200).set_body_json(versions)).mount(&server).await;
+        let service = user_of(&server);
+        let session = service.connect(&context()).await.unwrap();
+        assert_eq!((session.token_expires, session.personal_token_expires), (Timestamp::MAX, None));
+        assert_eq!(service.versions(&context(), "a").await.unwrap()[0].published, Some(Timestamp::MAX));
     });
 }
 

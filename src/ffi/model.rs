@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::copy;
 use crate::error::Error;
+use crate::instant;
 use crate::package;
 use crate::update_service::model as api;
 use crate::version::Version;
@@ -21,6 +22,9 @@ pub(super) const SECONDS: &str = "Seconds";
 
 /// 0001-01-01T00:00:00Z, where .NET's DateTime begins.
 const FIRST_SECOND: i64 = -62_135_596_800;
+
+/// .NET's DateTime.MaxValue.
+const LAST_TICK: &str = "9999-12-31T23:59:59.9999999Z";
 
 /// An instant, to 100 ns: a DateTime of kind UTC in PowerShell, RFC 3339 with `Z` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ impl DateTimeUtc {
         });
         let rest = text.get(19..)?.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
         let offset = rest == "Z" || (rest.len() == 6 && rest.starts_with(['+', '-']));
-        let instant: Timestamp = (shape && offset).then(|| text.parse().ok()).flatten()?;
+        let instant = (shape && offset).then(|| instant::read(text)).flatten()?;
         (instant.as_second() >= FIRST_SECOND).then_some(Self(instant))
     }
 }
@@ -47,7 +51,9 @@ impl Serialize for DateTimeUtc {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Rounding fails only beyond the last representable instant.
         let ticks = TimestampRound::new().smallest(Unit::Nanosecond).increment(100).mode(jiff::RoundMode::Trunc);
-        let text = self.0.round(ticks).unwrap_or(self.0).to_string();
+        // The last one stands for every later one: see `crate::instant`.
+        let last = self.0 == Timestamp::MAX;
+        let text = if last { LAST_TICK.to_owned() } else { self.0.round(ticks).unwrap_or(self.0).to_string() };
         serializer.serialize_newtype_struct(DATE_TIME_UTC, &text)
     }
 }
@@ -426,6 +432,7 @@ mod tests {
         assert_eq!(read("2026-11-10T18:00:00Z").as_deref(), Some("\"2026-11-10T18:00:00Z\""));
         assert_eq!(read("2026-11-10T18:00:00.1234567+01:00").as_deref(), Some("\"2026-11-10T17:00:00.1234567Z\""));
         assert_eq!(read("2026-11-10T18:00:00.123456789Z").as_deref(), Some("\"2026-11-10T18:00:00.1234567Z\""));
+        assert_eq!(read(LAST_TICK).as_deref(), Some("\"9999-12-31T23:59:59.9999999Z\""));
         for other in [
             "2026-11-10",
             "2026-11-10T18:00:00",

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::bearer::User;
+use crate::instant;
 
 /// A package: its newest version's properties. `GET /api/v1/Packages`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct Package {
     #[serde(default)]
     pub sha256: Option<String>,
     /// When it appeared.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant::optional")]
     pub published: Option<Timestamp>,
 }
 
@@ -48,7 +49,7 @@ pub struct PackageVersion {
     #[serde(default)]
     pub sha256: Option<String>,
     /// When it appeared.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant::optional")]
     pub published: Option<Timestamp>,
     /// The manifest's Dependencies.
     #[serde(default)]
@@ -96,7 +97,7 @@ pub struct Installer {
     #[serde(default)]
     pub sha256: Option<String>,
     /// When it appeared.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant::optional")]
     pub published: Option<Timestamp>,
 }
 
@@ -107,6 +108,6 @@ pub struct Account {
     /// Who is signed in.
     pub user: User,
     /// When the token in use ends; none: never, or the server does not tell.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "instant::end")]
     pub personal_token_expires: Option<Timestamp>,
 }
