@@ -45,6 +45,8 @@ pub(super) enum WriteFault {
     Slow(Duration),
     /// It is published and the answer gets lost.
     LoseAnswer,
+    /// The answer takes so long.
+    Think(Duration),
     /// Answered at once, nothing is read.
     Refused(Error),
     /// It is stored wrongly.
@@ -286,6 +288,9 @@ impl Memory {
                 Some(Err(error)) => return Err(error),
                 None => break,
             }
+        }
+        if let WriteFault::Think(pause) = fault {
+            tokio::time::sleep(pause).await;
         }
         if matches!(fault, WriteFault::Corrupt) {
             bytes[0] ^= 1;

@@ -110,6 +110,7 @@ async fn attempt<S: Source, D: Destination>(job: &Job<S, D>, way: &mut Way) -> R
     let (digest, size, answer) = match pumped {
         Err(early) => (None, None, early),
         Ok((digest, size)) => {
+            way.transfer.sent();
             let patience = || {
                 let thought = if flow.taken() == size { size / BYTES_PER_SECOND_OF_THOUGHT } else { 0 };
                 job.options.stall + Duration::from_secs(thought)

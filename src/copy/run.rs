@@ -382,6 +382,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn while_the_last_answer_is_awaited_the_progress_says_so() {
+        let (source, there) = (source(), Memory::new("http://b"));
+        there.state().write_faults = [WriteFault::Think(Duration::from_secs(10))].into();
+        let context = context();
+        let request = Request { package_id: "other".into(), version_query: String::new() };
+        let planned = plan(&context, &source, &[there], &[request], &PlanOptions::default()).await.unwrap();
+        let options = RunOptions::default();
+        let copied = run(&context, planned, &options, |row| drop(row.unwrap()));
+        let looks = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let mut phase = [0];
+            context.progress().read(&mut phase);
+            phase
+        };
+        let (copied, phase) = tokio::join!(copied, looks);
+        assert_eq!((copied.is_ok(), phase), (true, [crate::operation::Phase::Verifying as u64]));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn installers_go_the_same_way() {
         let (source, there) = (Memory::new("http://a"), Memory::new("http://b"));
         let guid = |n: u8| format!("00000000-0000-0000-0000-00000000000{n}");

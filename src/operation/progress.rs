@@ -1,7 +1,7 @@
 //! What an operation tells of itself while it runs: counters that any thread may read.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub enum Phase {
     Planning = 1,
     /// Moving bytes.
     Transferring = 2,
-    /// Comparing digests, waiting for the last answer.
+    /// All is sent: comparing digests, waiting for the last answers. Told by [`Transfer::sent`].
     Verifying = 3,
 }
 
@@ -45,6 +45,8 @@ pub struct Progress {
 struct Counters {
     done: AtomicU64,
     total: AtomicU64,
+    /// All is sent, and the answer is awaited.
+    sent: AtomicBool,
 }
 
 impl Progress {
@@ -83,7 +85,7 @@ impl Progress {
     pub fn transfer(&self, label: &str, total: u64) -> Transfer {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.log.transfer(id, label);
-        let counters = Arc::new(Counters { done: AtomicU64::new(0), total: AtomicU64::new(total) });
+        let counters = Arc::new(Counters { total: AtomicU64::new(total), ..Counters::default() });
         lock(&self.running).insert(id, counters.clone());
         Transfer { id, counters, all: self.bytes_done.clone(), running: self.running.clone() }
     }
@@ -91,15 +93,18 @@ impl Progress {
     /// Fills `values` as far as it goes; see [`PROGRESS_LENGTH`].
     pub fn read(&self, values: &mut [u64]) {
         let bytes = self.bytes_done.load(Ordering::Relaxed);
-        let head = [
-            self.phase.load(Ordering::Relaxed),
-            self.items_done.load(Ordering::Relaxed),
-            self.items_total.load(Ordering::Relaxed),
-            bytes,
-            self.bytes_total.load(Ordering::Relaxed),
-            lock(&self.rate).update(bytes),
-        ];
         let running = lock(&self.running);
+        let (done, total) = (self.items_done.load(Ordering::Relaxed), self.items_total.load(Ordering::Relaxed));
+        // Nothing is left to be sent when each item that is not done only waits for its answer.
+        let waiting = running.values().filter(|counters| counters.sent.load(Ordering::Relaxed)).count() as u64;
+        let phase = match self.phase.load(Ordering::Relaxed) {
+            phase if phase == Phase::Transferring as u64 && waiting > 0 && done + waiting >= total => {
+                Phase::Verifying as u64
+            }
+            phase => phase,
+        };
+        let rate = lock(&self.rate).update(bytes);
+        let head = [phase, done, total, bytes, self.bytes_total.load(Ordering::Relaxed), rate];
         let transfers = running.iter().take(SHOWN_TRANSFERS).flat_map(|(id, counters)| {
             [*id, counters.done.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed)]
         });
@@ -124,8 +129,14 @@ impl Transfer {
         self.all.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// All bytes have gone over; what is left is the other side's answer.
+    pub fn sent(&self) {
+        self.counters.sent.store(true, Ordering::Relaxed);
+    }
+
     /// The transfer begins again at `offset`: what came after it no longer counts.
     pub fn rewind(&self, offset: u64) {
+        self.counters.sent.store(false, Ordering::Relaxed);
         let before = self.counters.done.swap(offset, Ordering::Relaxed);
         let lost = before.saturating_sub(offset);
         let _ = self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all.saturating_sub(lost)));
@@ -183,6 +194,29 @@ mod tests {
         progress.read(&mut values);
         assert_eq!(values.get(..5), Some(&[0, 1, 2, 15, 30][..]));
         assert_eq!(values.get(6..12), Some(&[2, 5, 20, 0, 0, 0][..]));
+    }
+
+    #[test]
+    fn the_phase_is_verifying_while_only_answers_are_awaited() {
+        let progress = Progress::new(Log::new(LogLevel::None));
+        progress.set_phase(Phase::Transferring);
+        progress.set_total(2, 30);
+        let phase = || {
+            let mut values = [0; 1];
+            progress.read(&mut values);
+            values[0]
+        };
+        let first = progress.transfer("a 1.0", 10);
+        first.sent();
+        assert_eq!(phase(), Phase::Transferring as u64, "the second is still to come");
+        drop(first);
+        progress.item_done();
+        let second = progress.transfer("b 1.0", 20);
+        assert_eq!(phase(), Phase::Transferring as u64);
+        second.sent();
+        assert_eq!(phase(), Phase::Verifying as u64);
+        second.rewind(0);
+        assert_eq!(phase(), Phase::Transferring as u64, "it starts again");
     }
 
     #[test]
