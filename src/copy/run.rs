@@ -128,7 +128,8 @@ impl<S: Source, D: Destination> Run<S, D> {
             plan.destinations.iter().flat_map(|_| plan.items.iter().map(|item| item.needs.len())).collect();
         let ready = waits.iter().enumerate().filter(|(_, waits)| **waits == 0).map(|(step, _)| step).collect();
         let sent = plan.actions.iter().flat_map(|actions| plan.items.iter().zip(actions));
-        let bytes = sent.filter(|(_, action)| **action != Action::Skip).filter_map(|(item, _)| item.size).sum();
+        let sizes = sent.filter(|(_, action)| **action != Action::Skip).filter_map(|(item, _)| item.size);
+        let bytes = sizes.fold(0, u64::saturating_add); // servers may say anything
         context.progress().set_phase(Phase::Transferring);
         context.progress().set_total(steps as u64, bytes);
         Self {

@@ -30,7 +30,7 @@ pub(super) fn describe(items: &[Item], actions: &[Action]) -> String {
     };
 
     let sent = || items.iter().zip(actions).filter(|(_, action)| **action != Action::Skip).map(|(item, _)| item.size);
-    let bytes: u64 = sent().flatten().sum();
+    let bytes = sent().flatten().fold(0, u64::saturating_add); // servers may say anything
     let unknown = sent().any(|size| size.is_none());
     let mut notes = vec![match (sent().count(), bytes, unknown) {
         (0, ..) => "nothing to send".to_owned(),
@@ -96,6 +96,8 @@ mod tests {
             "a 1.2.3 and 1 dependency (at least 1.00 MB)"
         );
         assert_eq!(describe(&[], &[]), "nothing");
+        let absurd = [item("a", Some(u64::MAX), true), item("b", Some(u64::MAX), true)];
+        assert_eq!(describe(&absurd, &[Copy; 2]), "a 1.2.3 and b 1.2.3 (18446744 TB)");
     }
 
     #[test]
