@@ -220,7 +220,11 @@ impl<S: Source, D: Destination> Job<S, D> {
         let ours = digest.or(expected);
         let theirs = match receipt.sha256 {
             Some(theirs) => Some(theirs),
-            None => stored(&self.context, &self.destination, content).await?.and_then(|stored| stored.sha256),
+            None => {
+                let there = stored(&self.context, &self.destination, content).await;
+                let unproven = format!("{destination} took {content}, but could not be asked for its digest");
+                there.map_err(|error| error.within(&unproven))?.and_then(|stored| stored.sha256)
+            }
         };
         match (ours, theirs) {
             (Some(ours), Some(theirs)) if ours != theirs => {
