@@ -10,6 +10,10 @@ use crate::log::Log;
 /// The longest wait that a server may ask for; beyond it the failure is told instead.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
+/// Tries again after an error of the application itself (500): it will hardly think better of it, and each try may
+/// send all bytes again.
+const TRIES_AFTER_500: u32 = 2;
+
 /// How often and how soon transfers try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retries {
@@ -55,12 +59,14 @@ pub(super) struct Patience {
     log: Log,
     retries: Retries,
     failures: u32,
+    /// Answers of 500; progress does not take them back.
+    defects: u32,
     furthest: u64,
 }
 
 impl Patience {
     pub(super) fn new(label: String, log: Log, retries: Retries) -> Self {
-        Self { label, log, retries, failures: 0, furthest: 0 }
+        Self { label, log, retries, failures: 0, defects: 0, furthest: 0 }
     }
 
     /// Bytes up to `offset` have arrived; if never before, the count starts anew.
@@ -80,7 +86,9 @@ impl Patience {
         if self.failures > self.retries.tries {
             return Err(why.clone().within(&format!("Gave up after {} tries without progress", self.retries.tries)));
         }
-        if asked > LONGEST_WAIT {
+        // One that names a time is busy, and not broken.
+        self.defects += u32::from(why.http_status() == Some(500) && asked.is_zero());
+        if asked > LONGEST_WAIT || self.defects > TRIES_AFTER_500 {
             return Err(why.clone());
         }
         let most = self.retries.first_wait.saturating_mul(1 << (self.failures - 1).min(16));
@@ -133,6 +141,17 @@ mod tests {
         assert!(began.elapsed() >= Duration::from_secs(120));
         assert_eq!(patience().pause(&busy(7200), "again").await.unwrap_err().kind(), ErrorKind::RateLimited);
         assert!(began.elapsed() < Duration::from_secs(130));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_of_the_application_is_not_tried_for_long_whatever_progress_there_was() {
+        let defect = Error::new(ErrorKind::ServerUnavailable, "500").with_http_status(500);
+        let mut patience = patience();
+        for offset in [10, 20] {
+            patience.pause(&defect, "again").await.unwrap();
+            patience.reached(offset);
+        }
+        assert_eq!(patience.pause(&defect, "again").await.unwrap_err().http_status(), Some(500));
     }
 
     #[test]

@@ -232,6 +232,14 @@ async fn what_a_busy_server_asks_for_is_waited() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_of_the_application_is_not_answered_with_all_bytes_again_and_again() {
+    let defect = Error::new(ErrorKind::ServerUnavailable, "500").with_http_status(500).with_retry_after(Duration::ZERO);
+    let ends = Ends::new().writes(vec![WriteFault::Refused(defect); 9]);
+    assert_eq!(ends.fails().await, ErrorKind::ServerUnavailable);
+    assert_eq!(ends.uploads(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_bearer_starts_the_package_again_once() {
     let bearer = Error::new(ErrorKind::AuthenticationFailed, "401").with_http_status(401);
     let refused = || WriteFault::Refused(bearer.clone().with_retry_after(Duration::ZERO));
