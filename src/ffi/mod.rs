@@ -119,12 +119,13 @@ fn without_separators(text: &str) -> String {
 /// # Safety
 /// `pointer` is null or names `length` readable elements.
 unsafe fn copied<T: Copy + Default>(pointer: *const T, length: u32, name: &str) -> Result<Vec<T>, Error> {
+    if length > 0 && pointer.is_null() {
+        let message = format!("The argument '{name}' is NULL and its length is {length}.");
+        return Err(Error::new(ErrorKind::InvalidArgument, message).with_target(name));
+    }
+    // Only now: room for a length that is a mistake may be more than there is.
     let mut elements = vec![T::default(); length as usize];
     if length > 0 {
-        if pointer.is_null() {
-            let message = format!("The argument '{name}' is NULL and its length is {length}.");
-            return Err(Error::new(ErrorKind::InvalidArgument, message).with_target(name));
-        }
         // SAFETY: the source is readable for `length` elements by this function's contract, the vector has as many,
         // and it was made just now, so they do not overlap. Bytes have no alignment.
         unsafe {
