@@ -553,6 +553,23 @@ fn a_call_of_ones_own_stays_on_this_server() {
             assert_eq!(answer, uss::update_service::Invoked::Json(json!({ "n": 1 })), "{path}");
         }
         let requests = server.received_requests().await.unwrap().len();
+#[test]
+fn a_proxy_that_is_not_there_is_named() {
+    block_on(async {
+        for (address, kind) in [
+            ("http://127.0.0.1:1", ErrorKind::ConnectionFailed),
+            ("http://proxy.invalid:3128", ErrorKind::NameNotResolved),
+        ] {
+            let proxy = ProxyChoice::Through(Proxy::new(address, None).unwrap());
+            let options = TransportOptions { proxy, ..options() };
+            let service = client_with("https://updates.invalid", "u", "token", options).unwrap();
+            let error = service.versions(&context(), "a").await.unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.message().ends_with(&format!("through the proxy {address}.")), "{error}");
+        }
+    });
+}
+
         for path in ["http://127.0.0.1:1/api/x", "//127.0.0.1:1/x", "https://b.example", "\\\\b\\x", "@b.example/x"] {
             let refused = service.invoke(&context(), call(path)).await;
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument, "{path}");

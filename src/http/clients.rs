@@ -51,6 +51,14 @@ impl Clients {
         pairs.entry(key.clone()).or_insert_with(make).clone()
     }
 
+    /// The proxy's address, where one was named for these.
+    pub(super) fn proxy(&self) -> Option<&str> {
+        match &self.key.options.proxy {
+            ProxyChoice::Through(proxy) => Some(proxy.url().as_str().trim_end_matches('/')),
+            ProxyChoice::System | ProxyChoice::None => None,
+        }
+    }
+
     /// For calls.
     pub(super) fn api(&self) -> Result<&Client, Error> {
         self.api.get_or_try_init(|| self.key.build())

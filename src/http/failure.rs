@@ -11,6 +11,25 @@ use rustls::CertificateError;
 
 use crate::error::{Error, ErrorKind};
 
+/// What went wrong on the way to `server`, where the first step leads to `proxy`.
+pub(super) fn on_the_way(error: &reqwest::Error, server: &str, proxy: Option<&str>) -> Error {
+    let failed = from_reqwest(error, server);
+    let Some(proxy) = proxy else { return failed };
+    let refused = error.is_connect() && failed.kind() == ErrorKind::ConnectionFailed;
+    if !(refused || failed.kind() == ErrorKind::NameNotResolved || error.is_timeout() && error.is_connect()) {
+        return failed;
+    }
+    // Names are looked up and connections made by the proxy, once it is reached.
+    let message = format!("{} The way there is through the proxy {proxy}.", failed.message());
+    let told = Error::new(failed.kind(), message)
+        .with_server(server)
+        .with_hint("Check the proxy's address and port, and that it runs; -NoProxy goes without one.");
+    match failed.retry_after() {
+        Some(wait) => told.with_retry_after(wait),
+        None => told,
+    }
+}
+
 /// What went wrong on the way to `server`.
 pub(super) fn from_reqwest(error: &reqwest::Error, server: &str) -> Error {
     let chain = Chain::of(error);

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::answer::{Answer, Fetched};
 use super::clients::Clients;
-use super::failure::{from_reqwest, timeout};
+use super::failure::{on_the_way, timeout};
 use super::options::{ProxyChoice, TransportOptions};
 use super::redact::redact;
 use super::refusal::{MAX_BODY, Refusal, challenge_error};
@@ -178,7 +178,7 @@ impl Transport {
         line.headers(">", built.headers());
         let sent = tokio::select! {
             biased;
-            answered = self.clients.bulk()?.execute(built) => answered.map_err(|error| from_reqwest(&error, &self.server)),
+            answered = self.clients.bulk()?.execute(built) => answered.map_err(|error| self.failed(&error)),
             error = stop.overdue(&self.server) => Err(error),
         };
         self.judge(sent, request, signature, line).await?.whole(limit, &signature.secrets).await
@@ -206,6 +206,10 @@ impl Transport {
     }
 
     /// One try, redirects included.
+    fn failed(&self, error: &reqwest::Error) -> Error {
+        on_the_way(error, &self.server, self.clients.proxy())
+    }
+
     async fn attempt(
         &self,
         log: &Log,
@@ -229,7 +233,7 @@ impl Transport {
             line.headers(">", built.headers());
             let response = match tokio::time::timeout_at(deadline, client.execute(built)).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(error)) => break Err(from_reqwest(&error, &self.server)),
+                Ok(Err(error)) => break Err(self.failed(&error)),
                 Err(_) => break Err(timeout(&self.server, "answer")),
             };
             match next_hop(&url, &response).filter(|_| request.is_read() && redirects < MAX_REDIRECTS) {
