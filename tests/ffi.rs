@@ -155,6 +155,9 @@ fn a_connection_checks_its_fields_before_the_network() {
     assert_eq!(failure(&[near, ("user", "u"), ("tokenVariable", "USS_TEST_NOT_SET")], ""), invalid("tokenVariable"));
     assert_eq!(failure(&[near, ("user", "u"), ("tokenVariable", "PATH")], "hunter2"), invalid("tokenVariable"));
     assert_eq!(failure(&[near, ("proxyCredential", "5")], "").0, "InvalidHandle");
+    let nobody = open_with(&[near], "").unwrap().to_string();
+    let through = [near, ("proxy", "p:1"), ("proxyCredential", nobody.as_str())];
+    assert_eq!(failure(&through, ""), invalid("proxyCredential"));
     let far = ("server", "http://updates.example.com");
     assert_eq!(failure(&[far, ("user", "u")], "hunter2").0, "InsecureTransport");
     assert!(open_with(&[far, ("user", "u"), ("allowUnencryptedAuthentication", "true")], "hunter2").is_ok());

@@ -137,12 +137,15 @@ impl Connection {
 impl Opening {
     fn transport(&self) -> Result<TransportOptions, Error> {
         let proxy = match (&self.proxy, self.no_proxy, &self.proxy_credential) {
-            (Some(_), true, _) => return Err(invalid("A proxy and no proxy are asked for at once.", "noProxy")),
-            (None, _, Some(_)) => return Err(invalid("A credential for a proxy is given and no proxy.", "proxy")),
+            (Some(_), true, _) => return Err(no_way("A proxy and no proxy are asked for at once.", "noProxy")),
+            (None, _, Some(_)) => return Err(no_way("A credential for a proxy is given and no proxy.", "proxy")),
             (None, true, None) => ProxyChoice::None,
             (None, false, None) => ProxyChoice::System,
             (Some(address), false, by) => {
                 let credential = by.as_ref().and_then(|connection| connection.credential.clone());
+                if by.is_some() && credential.is_none() {
+                    return Err(no_way("The connection for the proxy has no user and secret.", "proxyCredential"));
+                }
                 let credential = credential.map(|credential| (credential.user_name, credential.token));
                 ProxyChoice::Through(Proxy::new(address, credential)?)
             }
@@ -163,6 +166,12 @@ fn secret_of(variable: &str) -> Result<Secret, Error> {
         invalid(&format!("The process's environment has no variable '{variable}' with a token."), "tokenVariable")
             .with_hint("Set it before PowerShell starts; on Unix $env:… in a running PowerShell stays inside .NET.")
     })
+}
+
+fn no_way(message: &str, field: &str) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
+        .with_hint("Give a proxy, with a credential where it wants one, or no proxy.")
+        .with_target(field)
 }
 
 fn invalid(message: &str, field: &str) -> Error {
