@@ -247,6 +247,7 @@ async fn exchange(
 ) -> Result<Exchanged, Error> {
     let values = [("username", credential.user_name.as_str()), ("personalToken", credential.token.expose())];
     let mut request = Request::new(exchange.method, server.join(&exchange.uri.expand(&values))?);
+    request.once = true;
     request.headers.insert("accept", HeaderValue::from_static("application/json"));
     // An idle connection would keep the buffer that the token was written from.
     request.headers.insert("connection", HeaderValue::from_static("close"));

@@ -5,6 +5,7 @@
 //! - `clients`: one pair of clients an options value in the whole process.
 //! - [`transport`]: sends a [`Request`], follows redirects that are safe, tries reads again, logs.
 //! - `answer`: an answer's body, whole and bounded or as a stream.
+//! - `line`: what the log says of a request.
 //! - `upload`: a body that is sent as it comes, watched for stalls.
 //! - [`template`]: RFC 6570 templates, the form that routes have.
 //! - `redact`: keeps secrets out of what a server says about a failure.
@@ -12,6 +13,7 @@
 mod answer;
 mod clients;
 mod failure;
+mod line;
 pub mod options;
 mod redact;
 mod refusal;

@@ -12,10 +12,13 @@ use jiff::Timestamp;
 use serde_json::json;
 use support::raw::{After, Raw};
 use support::{anonymous, block_on, client, client_with, context, options, verbose_lines};
+use uss::connection::Credential;
 use uss::http::{Proxy, ProxyChoice, TransportOptions};
-use uss::update_service::{Invocation, Publish, Published, UpdateService};
-use uss::{Error, ErrorKind, ServerUrl};
-use wiremock::matchers::{body_json, header, header_exists, method, path, query_param};
+use uss::log::{Log, LogLevel};
+use uss::operation::Context;
+use uss::update_service::{Invocation, Publish, Published, Routes, UpdateService};
+use uss::{Error, ErrorKind, Secret, ServerUrl};
+use wiremock::matchers::{any, body_json, header, header_exists, method, path, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 const EXCHANGE: &str = "/api/v1/PersonalTokens/authenticate";
@@ -239,6 +242,40 @@ fn the_exchange_is_never_redirected() {
         assert_eq!(error.kind(), ErrorKind::ProtocolViolation);
         assert!(error.message().contains(&other.uri()), "{error}");
         assert!(other.received_requests().await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn the_exchange_is_sent_once_even_where_a_route_file_makes_it_a_get() {
+    block_on(async {
+        for answer in [
+            ResponseTemplate::new(302).insert_header("Location", "/elsewhere?personalToken=token"),
+            ResponseTemplate::new(503),
+        ] {
+            let server = MockServer::start().await;
+            Mock::given(any()).respond_with(answer).mount(&server).await;
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), r#"{"exchange":{"method":"GET"}}"#).unwrap();
+            let url = ServerUrl::parse(&server.uri(), false).unwrap();
+            let credential = Credential { user_name: "once".into(), token: Secret::new("token".into()) };
+            let routes = Routes::read(file.path()).unwrap();
+            let service = UpdateService::open(url, Some(credential), options(), routes).unwrap();
+            service.versions(&context(), "a").await.unwrap_err();
+            assert_eq!(server.received_requests().await.unwrap().len(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_bearer_that_a_server_echoes_in_a_header_is_not_logged() {
+    block_on(async {
+        let server = server().await;
+        let echo = r#"Bearer error="invalid_token", error_description="bearer-1 is revoked, as is token""#;
+        on("GET", VERSIONS, ResponseTemplate::new(401).insert_header("WWW-Authenticate", echo)).mount(&server).await;
+        let context = Context::new(Log::new(LogLevel::Debug));
+        user_of(&server).versions(&context, "a").await.unwrap_err();
+        let log = format!("{:?}", context.log().drain());
+        assert!(log.contains("[redacted] is revoked") && !log.contains("bearer-1"), "{log}");
     });
 }
 
@@ -517,6 +554,23 @@ fn this_machine_is_reached_without_the_proxy() {
 }
 
 #[test]
+fn a_proxy_that_is_not_there_is_named() {
+    block_on(async {
+        for (address, kind) in [
+            ("http://127.0.0.1:1", ErrorKind::ConnectionFailed),
+            ("http://proxy.invalid:3128", ErrorKind::NameNotResolved),
+        ] {
+            let proxy = ProxyChoice::Through(Proxy::new(address, None).unwrap());
+            let options = TransportOptions { proxy, ..options() };
+            let service = client_with("https://updates.invalid", "u", "token", options).unwrap();
+            let error = service.versions(&context(), "a").await.unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.message().ends_with(&format!("through the proxy {address}.")), "{error}");
+        }
+    });
+}
+
+#[test]
 fn a_proxy_that_wants_a_credential_is_told_apart() {
     block_on(async {
         let through = |address: &str, credential| {
@@ -553,23 +607,6 @@ fn a_call_of_ones_own_stays_on_this_server() {
             assert_eq!(answer, uss::update_service::Invoked::Json(json!({ "n": 1 })), "{path}");
         }
         let requests = server.received_requests().await.unwrap().len();
-#[test]
-fn a_proxy_that_is_not_there_is_named() {
-    block_on(async {
-        for (address, kind) in [
-            ("http://127.0.0.1:1", ErrorKind::ConnectionFailed),
-            ("http://proxy.invalid:3128", ErrorKind::NameNotResolved),
-        ] {
-            let proxy = ProxyChoice::Through(Proxy::new(address, None).unwrap());
-            let options = TransportOptions { proxy, ..options() };
-            let service = client_with("https://updates.invalid", "u", "token", options).unwrap();
-            let error = service.versions(&context(), "a").await.unwrap_err();
-            assert_eq!(error.kind(), kind);
-            assert!(error.message().ends_with(&format!("through the proxy {address}.")), "{error}");
-        }
-    });
-}
-
         for path in ["http://127.0.0.1:1/api/x", "//127.0.0.1:1/x", "https://b.example", "\\\\b\\x", "@b.example/x"] {
             let refused = service.invoke(&context(), call(path)).await;
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument, "{path}");

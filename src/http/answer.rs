@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep};
 
 use super::failure::{from_reqwest, timeout};
+use super::line::Line;
 use super::redact::{foreign_text, redact};
 use super::refusal::{is_html, title, web_page};
-use super::transport::Line;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 

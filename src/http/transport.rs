@@ -15,8 +15,8 @@ use url::Url;
 use super::answer::{Answer, Fetched};
 use super::clients::Clients;
 use super::failure::{on_the_way, timeout};
+use super::line::Line;
 use super::options::{ProxyChoice, TransportOptions};
-use super::redact::redact;
 use super::refusal::{MAX_BODY, Refusal, challenge_error};
 use super::upload::Upload;
 use crate::error::{Error, ErrorKind};
@@ -34,10 +34,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const MAX_REDIRECTS: usize = 5;
 
 /// What to ask.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
-    /// The method; GET and HEAD are tried again when they fail in passing.
+    /// The method; GET and HEAD are tried again when they fail in passing, and follow redirects.
     pub method: Method,
+    /// Sent once, to this address alone, whatever the method.
+    pub once: bool,
     /// The whole address; its query is never logged.
     pub url: Url,
     /// Headers beside Authorization.
@@ -62,11 +64,26 @@ impl Request {
     /// A request without body; a 404 means that the server does not know the route.
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: Body::Empty, missing: ErrorKind::ProtocolViolation }
+        let (headers, missing) = (HeaderMap::new(), ErrorKind::ProtocolViolation);
+        Self { method, once: false, url, headers, body: Body::Empty, missing }
     }
 
     fn is_read(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD)
+        !self.once && matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// Method and address, without the query: it may hold a token.
+    pub(super) fn name(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        format!("{} {url}", self.method)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(&self.name()).finish()
     }
 }
 
@@ -190,6 +207,10 @@ impl Transport {
         &self.server
     }
 
+    fn failed(&self, error: &reqwest::Error) -> Error {
+        on_the_way(error, &self.server, self.clients.proxy())
+    }
+
     fn build(
         &self,
         method: &Method,
@@ -206,10 +227,6 @@ impl Transport {
     }
 
     /// One try, redirects included.
-    fn failed(&self, error: &reqwest::Error) -> Error {
-        on_the_way(error, &self.server, self.clients.proxy())
-    }
-
     async fn attempt(
         &self,
         log: &Log,
@@ -322,107 +339,4 @@ fn next_hop(from: &Url, response: &reqwest::Response) -> Option<Url> {
     }
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     from.join(location).ok().filter(|next| next.scheme() == from.scheme())
-}
-
-/// The log line of a request, written when its answer is read or given up.
-pub(super) struct Line {
-    log: Log,
-    request: String,
-    /// Redacted only where a line is written.
-    secrets: Vec<Secret>,
-    started: Instant,
-    status: Option<StatusCode>,
-    failure: Option<ErrorKind>,
-    bytes: u64,
-    retries: u32,
-}
-
-impl Line {
-    fn new(log: &Log, request: &Request, signature: &Signature, retries: u32) -> Self {
-        let mut url = request.url.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        let request = format!("{} {url}", request.method);
-        let (log, secrets) = (log.clone(), signature.secrets.clone());
-        Self { log, request, secrets, started: Instant::now(), status: None, failure: None, bytes: 0, retries }
-    }
-
-    fn status(&mut self, status: StatusCode) {
-        self.status = Some(status);
-    }
-
-    pub(super) fn fail(&mut self, kind: ErrorKind) {
-        self.failure = Some(kind);
-    }
-
-    pub(super) fn add(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
-    }
-
-    fn headers(&self, direction: &str, headers: &HeaderMap) {
-        self.log.debug(|| {
-            let mut text = format!("{direction} {}", self.request);
-            for (name, value) in headers {
-                let name = name.as_str();
-                let shown = match value.to_str() {
-                    Ok(value) if is_harmless(name) && !value_is_sensitive(headers, name) => value,
-                    _ => "[redacted]",
-                };
-                text.push_str(&format!("\n{name}: {shown}"));
-            }
-            redact(&text, &self.secrets)
-        });
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.log.verbose(|| {
-            let status = match (self.status, self.failure) {
-                (Some(status), None) => status.as_u16().to_string(),
-                (Some(status), Some(failure)) => format!("{} {}", status.as_u16(), failure.code()),
-                (None, Some(failure)) => failure.code().to_owned(),
-                (None, None) => "Cancelled".to_owned(),
-            };
-            let (request, took, bytes) = (&self.request, self.started.elapsed().as_millis(), self.bytes);
-            redact(&format!("{request} {status} {took} ms {bytes} B {} retries", self.retries), &self.secrets)
-        });
-    }
-}
-
-/// Headers that are shown; the list names what may be seen, so that an unknown one is not.
-fn is_harmless(name: &str) -> bool {
-    const SHOWN: &[&str] = &[
-        "accept",
-        "accept-encoding",
-        "accept-ranges",
-        "age",
-        "allow",
-        "cache-control",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
-        "date",
-        "etag",
-        "if-match",
-        "if-range",
-        "last-modified",
-        "range",
-        "repr-digest",
-        "retry-after",
-        "server",
-        "transfer-encoding",
-        "user-agent",
-        "uss-replaced",
-        "vary",
-        "via",
-        "www-authenticate",
-    ];
-    SHOWN.contains(&name)
-}
-
-fn value_is_sensitive(headers: &HeaderMap, name: &str) -> bool {
-    headers.get(name).is_some_and(HeaderValue::is_sensitive)
 }
