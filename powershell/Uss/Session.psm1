@@ -1,37 +1,20 @@
-# What the cmdlets of Uss stand on: this runspace's connections, the server and credential of a call, the fields of a
-# command. Functions here take their parameters untyped: a type costs the first call in a process a conversion.
+# What the cmdlets of Uss stand on: this runspace's connections, the server and credential of a call, and the running of
+# its command. Fields.psm1 has the fields of the commands. Functions here take their parameters untyped: a type costs the
+# first call in a process a conversion.
 Set-StrictMode -Version Latest
 Import-Module "$PSScriptRoot/Native.psm1" -Verbose:$false
 
 # The newest last: Object (Uss.Connection), Id, Server, Origin, Options, Credential.
 $script:Connections = @()
 $script:Default = $null
-$script:Formats = $false
+$script:Ready = $false
 $script:Warned = $false
 
-# Parameters that are fields of a command, and of a connection.
-$script:CommandFields = @{
-    Id = 'id'; Search = 'search'; All = 'all'; IncludeDependencies = 'includeDependencies'; IncludeOptional = 'includeOptional'
-    Force = 'force'; SkipDependencyCheck = 'skipDependencyCheck'; InstallerId = 'installerId'; Name = 'name'
-    DisplayName = 'displayName'; Description = 'description'; Version = 'version'; OutputDir = 'outputDir'
-    InputPath = 'inputPath'; Dependencies = 'dependencies'; Path = 'path'; Method = 'method'; Body = 'body'
-    ContentType = 'contentType'; InFile = 'inFile'; OutFile = 'outFile'
-}
+# Parameters that are options of a connection.
 $script:OptionFields = @{
     AllowUnencryptedAuthentication = 'allowUnencryptedAuthentication'; SkipCertificateCheck = 'skipCertificateCheck'
     TimeoutSec = 'timeout'; RouteFile = 'routeFile'; Proxy = 'proxy'; ProxyCredential = 'proxyCredential'
     NoProxy = 'noProxy'; CertificateAuthority = 'certificateAuthority'
-}
-# Parameters that Open-UssServer and Read-UssCall look at themselves: the ones of the first call in many a script.
-$script:OwnParameters = @{
-    PackageId = $true; VersionQuery = $true; Server = $true; Credential = $true; SourceServer = $true; SourceCredential = $true
-}
-$script:PathParameters = 'OutputDir', 'InputPath', 'InFile', 'OutFile', 'RouteFile', 'CertificateAuthority'
-$script:Activities = @{
-    'connect' = 'Connecting'; 'packages' = 'Reading packages'; 'versions' = 'Reading versions'
-    'resolve' = 'Resolving dependencies'; 'plan-copy' = 'Copying packages'; 'plan-copy-installer' = 'Copying installers'
-    'installers' = 'Reading installers'; 'remove' = 'Removing packages'; 'test' = 'Looking for packages'
-    'new-package' = 'Creating the package'; 'invoke' = 'Waiting for the server'
 }
 
 # ---- Running commands
@@ -39,27 +22,32 @@ $script:Activities = @{
 function Invoke-UssCommand {
     # One command on one server, for $Cmdlet with its $Bound parameters.
     param($Cmdlet, $Bound, $Command, $Packages)
-    $fields, $options = Read-UssCall $Cmdlet $Bound $Command $Packages
+    $options = @(Read-UssOption $Cmdlet $Bound)
     $connection = Open-UssServer $Cmdlet $Bound $options '' $Bound['Server']
-    try { Invoke-UssFields $Cmdlet $Bound ($fields + @('connection', $connection.Id)) $script:Activities[$Command] }
+    try {
+        if (-not $script:Ready) { Import-UssCommand }
+        $fields = Read-UssField $Cmdlet $Bound $Packages
+        Invoke-UssFields $Cmdlet $Bound $Command ($fields + @('connection', $connection.Id))
+    }
     finally { Close-UssServer $connection }
 }
 
 function Invoke-UssLocalCommand {
     # One command that reaches no server.
     param($Cmdlet, $Bound, $Command)
-    $fields, $null = Read-UssCall $Cmdlet $Bound $Command
-    Invoke-UssFields $Cmdlet $Bound $fields $script:Activities[$Command]
+    if (-not $script:Ready) { Import-UssCommand }
+    Invoke-UssFields $Cmdlet $Bound $Command (Read-UssField $Cmdlet $Bound)
 }
 
 function Invoke-UssCopy {
     # Plans, asks once a destination in the plan's own words, copies what was shown. -WhatIf returns the plan's rows.
     param($Cmdlet, $Bound, $Command, $WhatIf, $Packages)
-    $fields, $options = Read-UssCall $Cmdlet $Bound $Command $Packages
+    $options = @(Read-UssOption $Cmdlet $Bound)
+    if (-not $script:Ready) { Import-UssCommand }
+    $fields = Read-UssField $Cmdlet $Bound $Packages
     $run = @()
     if ($Bound.ContainsKey('ThrottleLimit')) { $run += 'throttleLimit', $Bound['ThrottleLimit'] }
     if ($Bound.ContainsKey('MaxBytesPerSecond')) { $run += 'maxBytesPerSecond', $Bound['MaxBytesPerSecond'] }
-    $activity = $script:Activities[$Command]
     $connections = @()
     $plan = [long[]] @(0)
     try {
@@ -71,14 +59,14 @@ function Invoke-UssCopy {
         }
         $agreed = $true
         $destination = $null
-        $rows = foreach ($row in @(Invoke-UssFields $Cmdlet $Bound $fields $activity -Kept $plan)) {
+        $rows = foreach ($row in @(Invoke-UssFields $Cmdlet $Bound $Command $fields -Kept $plan)) {
             if ($row.PSTypeNames[0] -ne 'Uss.CopyPlan') { $row; continue }
             $destination = $row.Destination
             if (-not $Cmdlet.ShouldProcess($row.Target, $row.Action)) { $agreed = $false }
         }
         if ($WhatIf) { return $rows }
         if ($agreed) {
-            Invoke-UssFields $Cmdlet $Bound (@('command', 'copy', 'plan', $plan[0]) + $run) $activity -Stream -Destination $destination
+            Invoke-UssFields $Cmdlet $Bound 'copy' (@('plan', $plan[0]) + $run) -Stream -Destination $destination
         }
     }
     finally {
@@ -87,18 +75,10 @@ function Invoke-UssCopy {
     }
 }
 
-function Invoke-UssFields {
-    # Invoke-UssOperation with the log level that the caller's preferences ask for.
-    param($Cmdlet, $Bound, $Fields, $Activity, $Kept, [switch] $Stream, $Destination)
-    if (-not $script:Formats) {
-        # The format view is loaded for the first objects, not at import.
-        Import-Module "$PSScriptRoot/Uss.format.psd1" -Verbose:$false
-        $script:Formats = $true
-    }
-    if ($Bound['Debug'] -or (-not $Bound.ContainsKey('Debug') -and $DebugPreference -ne 'SilentlyContinue')) { $Fields += 'log', 'debug' }
-    elseif ($Bound['Verbose'] -or (-not $Bound.ContainsKey('Verbose') -and $VerbosePreference -ne 'SilentlyContinue')) { $Fields += 'log', 'verbose' }
-    $fatal = 'connect', 'plan-copy', 'plan-copy-installer' -contains $Fields[1]
-    Invoke-UssOperation $Cmdlet $Fields $Activity -Kept $Kept -Stream:$Stream -Destination $Destination -Fatal:$fatal
+function Import-UssCommand {
+    # Loads what runs commands, once a connection is open: the checks before that need none of it.
+    Import-Module "$PSScriptRoot/Command.psm1", "$PSScriptRoot/Operation.psm1" -Verbose:$false
+    $script:Ready = $true
 }
 
 # ---- Connections of this runspace
@@ -108,10 +88,11 @@ function Add-UssConnection {
     param($Cmdlet, $Bound)
     $server = Find-UssServer $Cmdlet $Bound $Bound['Server']
     if ($server -isnot [string]) { $server = $server.Server }
-    $fields, $options = Read-UssCall $Cmdlet $Bound 'connect'
-    $connection = Open-UssServer $Cmdlet $Bound $options '' $server -New
+    $options = @(Read-UssOption $Cmdlet $Bound)
+    $connection = Open-UssServer $Cmdlet $Bound $options '' $server $true
     try {
-        $object = Invoke-UssFields $Cmdlet $Bound ($fields + @('connection', $connection.Id)) 'Connecting'
+        if (-not $script:Ready) { Import-UssCommand }
+        $object = Invoke-UssFields $Cmdlet $Bound 'connect' @('connection', $connection.Id)
         $object.PSObject.Properties.Add([System.Management.Automation.PSNoteProperty]::new('Default', $true))
         # The handle is in a member set: no output shows it, and a copy in another process is known by its type's name.
         $handle = [System.Management.Automation.PSNoteProperty]::new('Id', $connection.Id)
@@ -195,8 +176,9 @@ function Find-UssServer {
 function Open-UssServer {
     # The native connection to one end of a call; Close-UssServer closes what was made for it. A secret is only used
     # for the origin that it was given for.
-    param($Cmdlet, $Bound, $Options, $Side, $Server, [switch] $New)
+    param($Cmdlet, $Bound, $Options, $Side, $Server, $New)
     $credential = $Bound[$Side + 'Credential']
+    if ($null -eq $Server -and $null -eq $credential -and $null -ne $script:Default) { return $script:Default }
     if ($Server -isnot [string] -or $credential -isnot [pscredential] -or $script:Connections) {
         $known, $Server, $Options, $credential = Find-UssEnd $Cmdlet $Bound $Options $Side $Server $New
         if ($known) { return @{ Id = $known; Own = $false } }
@@ -292,29 +274,17 @@ function Get-UssOrigin {
     "${scheme}://$($Matches.host):$port"
 }
 
-# ---- Parameters as fields
+# ---- Parameters as options of a connection
 
-function Read-UssCall {
-    # What the parameters say: two lists of names and values, the fields of the command and the options of its
-    # connections.
-    param($Cmdlet, $Bound, $Command, $Packages)
-    $fields = @('command', $Command)
-    $options = @()
-    foreach ($element in $Packages) {
-        if ($element -is [string] -and $element) { $id = $element; $query = $Bound['VersionQuery'] }
-        else { $id, $query = Read-UssElement $Cmdlet $Bound $element }
-        $fields += 'packageId', $id, 'versionQuery', $query
-    }
+function Read-UssOption {
+    # Names and values.
+    param($Cmdlet, $Bound)
     foreach ($parameter in $Bound.Keys) {
-        if ($script:OwnParameters[$parameter]) { continue }
         $field = $script:OptionFields[$parameter]
-        if ($field) { $options += $field, (Convert-UssOption $Cmdlet $Bound $parameter) }
-        else { $fields += @(Convert-UssParameter $Cmdlet $Bound $parameter) }
+        if ($null -ne $field) { $field; Convert-UssOption $Cmdlet $Bound $parameter }
     }
     $routes = [System.Environment]::GetEnvironmentVariable('USS_ROUTES')
-    if ($routes -and -not $Bound['RouteFile']) { $options += 'routeFile', $Cmdlet.GetUnresolvedProviderPathFromPSPath($routes) }
-    , $fields
-    , $options
+    if ($routes -and -not $Bound['RouteFile']) { 'routeFile'; $Cmdlet.GetUnresolvedProviderPathFromPSPath($routes) }
 }
 
 function Convert-UssOption {
@@ -326,144 +296,7 @@ function Convert-UssOption {
         $script:Warned = $true
         $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the server can read the token.')
     }
-    Convert-UssValue $Cmdlet $Parameter $value
-}
-
-function Convert-UssParameter {
-    # The fields of any other parameter of a command; none for those that are not the command's.
-    param($Cmdlet, $Bound, $Parameter)
-    $field = $script:CommandFields[$Parameter]
-    if ($null -eq $field) { return }
-    if ($Parameter -eq 'Body') { return Read-UssBody $Bound[$Parameter] }
-    foreach ($value in $Bound[$Parameter]) {
-        if ($Parameter -eq 'Dependencies') { Read-UssDependency $Cmdlet $value }
-        else { $field; Convert-UssValue $Cmdlet $Parameter $value }
-    }
-}
-
-function Convert-UssValue {
-    # Switches as true and false, paths as the file system's.
-    param($Cmdlet, $Parameter, $Value)
-    if ($Value -is [switch]) { if ($Value) { return 'true' }; return 'false' }
-    if ($script:PathParameters -contains $Parameter) { return $Cmdlet.GetUnresolvedProviderPathFromPSPath($Value) }
-    $Value
-}
-
-function Read-UssElement {
-    # Id and version query of a string, a dictionary or an object. An explicit -VersionQuery wins.
-    param($Cmdlet, $Bound, $Element)
-    if ($Element -is [string]) { $id = $Element; $query = '' }
-    else {
-        $id = Get-UssValue $Element 'PackageId', 'Id'
-        $query = Get-UssValue $Element 'VersionQuery', 'Version'
-    }
-    if (-not $id) {
-        Stop-UssCmdlet $Cmdlet 'InvalidArgument' "A $($Element.GetType().Name) names no package: it has neither PackageId nor Id, but $(Get-UssName $Element)." `
-            'Give ids, or objects or hashtables with PackageId or Id, and VersionQuery or Version.' 'InvalidArgument' $Element
-    }
-    if ($Bound.ContainsKey('VersionQuery')) { $query = $Bound['VersionQuery'] }
-    $id
-    "$query"
-}
-
-function Read-UssDependency {
-    # The fields of one element of -Dependencies.
-    param($Cmdlet, $Element)
-    $id, $query = Read-UssElement $Cmdlet @{} $Element
-    'dependencyId'; $id; 'dependencyVersionQuery'; $query
-    foreach ($flag in 'Optional', 'OnlyRestrictVersion') {
-        "dependency$flag"
-        if ("$(Get-UssValue $Element $flag)" -eq 'true') { 'true' } else { 'false' }
-    }
-}
-
-function Read-UssBody {
-    # The fields of -Body: a string as it is, bytes as they are, anything else as JSON.
-    param($Body)
-    if ($body -is [string]) { return 'body', $body }
-    if ($body -is [byte[]]) { return 'bodyBase64', [System.Convert]::ToBase64String($body) }
-    'body', (ConvertTo-UssJson $body)
-}
-
-function Get-UssValue {
-    # The first of $Names that the element has, as text.
-    param($Element, [string[]] $Names)
-    foreach ($name in $Names) {
-        if ($Element -is [System.Collections.IDictionary]) { $value = $Element[$name] }
-        else {
-            $property = $Element.PSObject.Properties[$name]
-            $value = if ($null -ne $property) { $property.Value }
-        }
-        if ($null -ne $value) { return "$value" }
-    }
-}
-
-function Get-UssName {
-    # What an element has, for an error.
-    param($Element)
-    $names = if ($Element -is [System.Collections.IDictionary]) { @($Element.Keys) } else { @(foreach ($property in $Element.PSObject.Properties) { $property.Name }) }
-    if ($names) { $names -join ', ' } else { 'nothing' }
-}
-
-function ConvertTo-UssJson {
-    # A body's JSON: dictionaries and objects, arrays, plain values.
-    param($Value)
-    if ($null -eq $Value) { return 'null' }
-    if ($Value -is [bool] -or $Value -is [switch]) { if ($Value) { return 'true' } else { return 'false' } }
-    if ($Value -is [datetime]) { $Value = $Value.ToUniversalTime().ToString('o') }
-    if ($Value -is [string] -or $Value -is [char] -or $Value -is [guid] -or $Value -is [uri] -or $Value -is [version] -or $Value -is [enum] -or $Value -is [timespan]) {
-        $text = [regex]::Replace("$Value", '["\\\x00-\x1f]', { param($found) '\u{0:x4}' -f [int] $found.Value[0] })
-        return "`"$text`""
-    }
-    if ($Value -is [System.ValueType]) { return "$Value" }
-    if ($Value -is [System.Collections.IDictionary]) {
-        $members = foreach ($key in $Value.Keys) { "$(ConvertTo-UssJson "$key"):$(ConvertTo-UssJson $Value[$key])" }
-        return "{$($members -join ',')}"
-    }
-    if ($Value -is [System.Collections.IEnumerable]) {
-        $elements = foreach ($element in $Value) { ConvertTo-UssJson $element }
-        return "[$($elements -join ',')]"
-    }
-    $members = foreach ($property in $Value.PSObject.Properties) { "$(ConvertTo-UssJson $property.Name):$(ConvertTo-UssJson $property.Value)" }
-    "{$($members -join ',')}"
-}
-
-# ---- Completion
-
-function Complete-UssWord {
-    # What fits the word: connected servers, and what the server tells within 300 ms. Nothing on failure.
-    [CmdletBinding()]
-    param($CommandName, $ParameterName, $WordToComplete, $CommandAst, $FakeBoundParameters)
-    $bound = @{}
-    foreach ($name in $FakeBoundParameters.Keys) { $bound[$name] = $FakeBoundParameters[$name] }
-    $word = "$WordToComplete".Trim("'", '"')
-    $connection = @{ Own = $false }
-    try {
-        if ($ParameterName -like '*Server') {
-            $values = @(foreach ($known in $script:Connections) { $known.Object.Server }
-                [System.Environment]::GetEnvironmentVariable('USS_SERVER')
-                [System.Environment]::GetEnvironmentVariable('USS_SOURCE_SERVER'))
-        }
-        else {
-            $side = if ($CommandName -like 'Copy-*FromServer') { 'Source' } else { '' }
-            $null, $options = Read-UssCall $PSCmdlet $bound ''
-            $connection = Open-UssServer $PSCmdlet $bound $options $side $bound[$side + 'Server']
-            $command, $property = switch ($ParameterName) {
-                'VersionQuery' { @('command', 'versions', 'packageId', "$(@($bound['PackageId'])[0])", 'versionQuery', '*', 'all', 'true'), 'Version' }
-                'InstallerId' { @('command', 'installers'), 'Id' }
-                'Name' { @('command', 'installers'), 'Name' }
-                default { @('command', 'packages', 'id', "$word*"), 'Id' }
-            }
-            $values = @(Invoke-UssOperation $PSCmdlet ($command + @('connection', $connection.Id)) -Limit 300 -Fatal | ForEach-Object { $_.$property })
-        }
-        $seen = @{}
-        foreach ($value in $values) {
-            if (-not $value -or $seen[$value] -or -not $value.StartsWith($word, 'OrdinalIgnoreCase')) { continue }
-            $seen[$value] = $true
-            $text = if ($value -match '^[\w./:+-]+$') { $value } else { "'$($value.Replace("'", "''"))'" }
-            [System.Management.Automation.CompletionResult]::new($text, $value, 'ParameterValue', $value)
-        }
-    }
-    catch { return }
-    finally { Close-UssServer $connection }
+    if ('RouteFile', 'CertificateAuthority' -contains $Parameter) { return $Cmdlet.GetUnresolvedProviderPathFromPSPath($value) }
+    if ($value -is [switch]) { if ($value) { return 'true' }; return 'false' }
+    $value
 }

@@ -14,7 +14,7 @@ function Initialize-Uss {
 $script:Loaded = $false
 
 function Complete-UssArgument {
-    Initialize-Uss
+    Import-Module "$PSScriptRoot/Completion.psm1" -Verbose:$false
     Complete-UssWord @args
 }
 
@@ -193,6 +193,7 @@ function Remove-UssPackage {
     )
     begin {
         Initialize-Uss
+        Import-Module "$PSScriptRoot/Command.psm1" -Verbose:$false
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
         [void] $PSBoundParameters.Remove('Force')
         $from = Find-UssServer $PSCmdlet $PSBoundParameters $Server

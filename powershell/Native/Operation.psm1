@@ -1,0 +1,222 @@
+# Runs operations of the native library: log lines, progress, cancellation, objects and errors. Loaded with the first
+# operation: what a call needs before it is in Native.psm1.
+Set-StrictMode -Version Latest
+Import-Module "$PSScriptRoot/Native.psm1" -Verbose:$false
+
+function Close-UssOperation {
+    # Frees an operation that -Kept kept; 0 is none.
+    param($Id)
+    if ($Id) { [void] (Get-UssNative)::uss_op_free($Id) }
+}
+
+function Invoke-UssOperation {
+    # Runs one native command from start to end for $Cmdlet: log lines, progress, cancellation, errors, objects.
+    # Objects are written when the operation has ended and is freed; with -Stream each as it comes.
+    # -Fatal: a failure ends the cmdlet. -Kept: the ended operation's id goes there, and the caller frees it.
+    # -Limit: give up silently after so many milliseconds. -Destination: errors are about packages on their way there.
+    param($Cmdlet, $Fields, $Activity = 'Waiting for the server', $Destination,
+        [switch] $Stream, [switch] $Fatal, $Kept, $Limit)
+    $native = Get-UssNative $Cmdlet
+    $out = [long[]] @(0, 0)
+    $bytes = Join-UssField $Cmdlet $Fields
+    if ($native::uss_op_start($bytes, $bytes.Length, $out)) {
+        return Write-UssFailure $Cmdlet (Read-UssText $native $out) -Fatal:$Fatal
+    }
+    $operation = $out[0]
+    $progress = [long[]]::new(30)
+    $display = @{ Labels = @{}; Slots = [long[]]::new(8); Shown = $false; Activity = $Activity }
+    $pages = @()
+    $slice = if ($Limit) { $Limit } else { 200 }
+    $slices = 0
+    $free = $true
+    $writing = $again = $false
+    try {
+        do {
+            # True after a `continue` downstream, which came out here.
+            if ($writing) { $again = $true; break }
+            $status = $native::uss_op_wait($operation, $slice, $progress, 30, $out)
+            if ($status -eq 1) {
+                # A whole slice has passed: at most five progress records a second, the first after one second.
+                if ($Limit) { break }
+                $slices++
+            }
+            if ($native::uss_log_drain($operation, $out) -eq 0 -and $out[0]) { Write-UssLog $Cmdlet (Read-UssText $native $out) $display.Labels }
+            if ($status -eq 1) {
+                if ($slices -ge 5) { Write-UssProgress $Cmdlet $progress $display }
+            }
+            elseif ($status -eq 0) {
+                $status = $native::uss_op_take_result($operation, $out)
+                if ($status -ge 0) {
+                    $page = Read-UssText $native $out
+                    if ($Stream) { $writing = $true; Read-UssPage $Cmdlet $page $Destination; $writing = $false }
+                    else { $pages += $page }
+                }
+            }
+        } while ($writing -or $status -eq 1)
+        if ($status -lt 0) { $failure = Read-UssText $native $out }
+        elseif ($null -ne $Kept) { $Kept[0] = $operation; $free = $false }
+    }
+    finally {
+        if ($free) {
+            [void] $native::uss_op_cancel($operation)
+            [void] $native::uss_op_free($operation)
+        }
+        # What a stop came in front of: a buffer that is not taken yet.
+        [void] $native::uss_buffer_free($out[0])
+        if ($display.Shown) { Complete-UssProgress $Cmdlet $display }
+    }
+    # A `break` or `continue` downstream ended the loop above: pass it on to the loop that it was meant for.
+    if ($again) { continue }
+    if ($writing) { break }
+    if ($status -lt 0) {
+        foreach ($page in $pages) { Read-UssPage $Cmdlet $page $Destination }
+        return Write-UssFailure $Cmdlet $failure -Fatal:$Fatal
+    }
+    if ($pages.Length -eq 1) { return Read-UssPage $Cmdlet $pages[0] $Destination }
+    $pages | ForEach-Object { Read-UssPage $Cmdlet $_ $Destination }
+}
+
+function Write-UssLog {
+    # Writes log records as verbose, debug and warning lines, and learns the transfers' names.
+    param($Cmdlet, $Text, $Labels)
+    foreach ($line in $Text.Split([char] 30)) {
+        $level, $first, $second = $line.Split([char] 31)
+        switch ($level) {
+            'V' { $Cmdlet.WriteVerbose($first) }
+            'D' { $Cmdlet.WriteDebug($first) }
+            'W' { $Cmdlet.WriteWarning($first) }
+            'N' { $Labels[$first] = $second }
+        }
+    }
+}
+
+function Write-UssFailure {
+    # The failure of an operation as a whole. What is wrong with the call itself ends the cmdlet.
+    param($Cmdlet, $Text, $Target, [switch] $Fatal)
+    $record = New-UssError $Text.Split([char] 31) $Target
+    $ending = 'InvalidArgument', 'InvalidVersionQuery', 'InvalidHandle', 'InsecureTransport', 'NotConnected', 'Cancelled'
+    if ($Fatal -or $ending -contains $record.FullyQualifiedErrorId) { $Cmdlet.ThrowTerminatingError($record) }
+    $Cmdlet.WriteError($record)
+}
+
+# ---- Values
+
+function Read-UssObject {
+    # What PSSerializer made, as plain values: lists as arrays, type names without their prefix.
+    param($Value)
+    if ($Value -is [System.Collections.ArrayList]) {
+        return , @(foreach ($element in $Value) { Read-UssObject $element })
+    }
+    if ($Value -is [System.Management.Automation.PSCustomObject]) {
+        $names = $Value.PSTypeNames
+        if ($names[0].StartsWith('Deserialized.')) { $names[0] = $names[0].Substring(13) }
+        foreach ($property in $Value.PSObject.Properties) {
+            $inner = $property.Value
+            if ($inner -is [System.Collections.ArrayList] -or $inner -is [System.Management.Automation.PSCustomObject]) {
+                $property.Value = Read-UssObject $inner
+            }
+        }
+    }
+    $Value
+}
+
+function Read-UssPage {
+    # Writes a page's rows: objects to the pipeline, error items as non-terminating errors, in their order.
+    param($Cmdlet, $Text, $Destination)
+    $rows = [System.Management.Automation.PSSerializer]::Deserialize($Text)
+    if ($null -eq $rows) { return }
+    $failed = $false
+    $objects = @(foreach ($row in $rows) {
+            $object = Read-UssObject $row
+            if ($object.PSTypeNames[0] -eq 'Uss.Error') { $failed = $true }
+            , $object
+        })
+    # Not in a loop: a `break` downstream would only end the loop.
+    if (-not $failed) { return $objects }
+    $objects | ForEach-Object {
+        if ($_.PSTypeNames[0] -ne 'Uss.Error') { return $_ }
+        $target = $null
+        if ($Destination) {
+            $id, $version = $_.Target -split ' ', 2
+            $target = [pscustomobject] @{ Id = $id; Version = $version; Destination = $Destination }
+        }
+        $Cmdlet.WriteError((New-UssError @($_.Code, $_.Category, $_.Message, $_.Hint, $_.HttpStatus, $_.Target, $_.Server) $target))
+    }
+}
+
+# ---- Progress: phase, items done and total, bytes done and total, bytes per second, then (id, done, total) of transfers
+
+function Write-UssProgress {
+    # Record 80600 for the whole, 80601 to 80608 for the running transfers; a transfer keeps its record while it runs.
+    param($Cmdlet, $Progress, $Display)
+    $Display.Shown = $true
+    $phase, $items, $allItems, $done, $total, $rate, $null = $Progress
+    $status = switch ($phase) {
+        0 { 'Starting' }
+        1 { 'Planning' }
+        default {
+            "$items of $allItems, $(Format-UssSize $done) of $(Format-UssSize $total)"
+            if ($rate) { ", $(Format-UssSize $rate)/s" }
+        }
+    }
+    $record = New-UssProgress 0 $Display.Activity (-join $status) $done $total
+    if ($rate -gt 0 -and $total -gt $done) { $record.SecondsRemaining = [System.Math]::Min([int]::MaxValue, [System.Math]::Ceiling(($total - $done) / $rate)) }
+    $Cmdlet.WriteProgress($record)
+
+    $running = @(for ($at = 6; $at -lt 30; $at += 3) { if ($Progress[$at]) { $Progress[$at] } })
+    for ($slot = 0; $slot -lt 8; $slot++) {
+        if ($Display.Slots[$slot] -and $running -notcontains $Display.Slots[$slot]) { Complete-UssTransfer $Cmdlet $Display $slot }
+    }
+    for ($at = 6; $at -lt 30; $at += 3) {
+        $id, $done, $total = $Progress[$at..($at + 2)]
+        if (-not $id) { continue }
+        $slot = [array]::IndexOf($Display.Slots, $id)
+        if ($slot -lt 0) { $slot = [array]::IndexOf($Display.Slots, [long] 0) }
+        $Display.Slots[$slot] = $id
+        $record = New-UssProgress ($slot + 1) $Display.Labels["$id"] "$(Format-UssSize $done) of $(Format-UssSize $total)" $done $total
+        $Cmdlet.WriteProgress($record)
+    }
+}
+
+function Complete-UssProgress {
+    # Takes every shown record off the display.
+    param($Cmdlet, $Display)
+    try {
+        for ($slot = 0; $slot -lt 8; $slot++) {
+            if ($Display.Slots[$slot]) { Complete-UssTransfer $Cmdlet $Display $slot }
+        }
+        $record = New-UssProgress 0 $Display.Activity 'Done' 0 0
+        $record.RecordType = 'Completed'
+        $Cmdlet.WriteProgress($record)
+    }
+    catch [System.Management.Automation.PipelineStoppedException] {
+        # After Ctrl-C nothing can be written; the host clears its display itself.
+        return
+    }
+}
+
+function Complete-UssTransfer {
+    param($Cmdlet, $Display, $Slot)
+    $record = New-UssProgress ($Slot + 1) $Display.Labels["$($Display.Slots[$Slot])"] 'Done' 0 0
+    $record.RecordType = 'Completed'
+    $Cmdlet.WriteProgress($record)
+    $Display.Slots[$Slot] = 0
+}
+
+function New-UssProgress {
+    param($Slot, $Activity, $Status, $Done, $Total)
+    if (-not $Activity) { $Activity = 'Transfer' }
+    $record = [System.Management.Automation.ProgressRecord]::new(80600 + $Slot, $Activity, $Status)
+    if ($Slot) { $record.ParentActivityId = 80600 }
+    if ($Total -gt 0) { $record.PercentComplete = [System.Math]::Min(100, [System.Math]::Floor(100 * $Done / $Total)) }
+    $record
+}
+
+function Format-UssSize {
+    # 812 MB: three digits are enough for a person.
+    param([double] $Bytes)
+    $unit = 0
+    while ($Bytes -ge 999.5 -and $unit -lt 4) { $Bytes /= 1000; $unit++ }
+    $digits = if ($unit -and $Bytes -lt 9.95) { 'N1' } else { 'N0' }
+    "$($Bytes.ToString($digits)) $(('B', 'KB', 'MB', 'GB', 'TB')[$unit])"
+}
