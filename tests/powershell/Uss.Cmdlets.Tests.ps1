@@ -241,6 +241,7 @@ Describe 'Get-UssPackageVersion' {
         $version = Get-UssPackageVersion 'example-package'
         $version.Dependencies.GetType() | Should -Be ([object[]])
         $version.Dependencies[0].PSTypeNames[0] | Should -Be 'Uss.Dependency'
+        ($all | Format-List | Out-String) | Should -Not -Match 'SortKey'
         $version.Dependencies[0].PackageId | Should -Be 'example-runtime'
         $version.Dependencies[0].Optional | Should -BeFalse
         (Get-UssPackageVersion 'example-runtime').Dependencies.GetType() | Should -Be ([object[]])
