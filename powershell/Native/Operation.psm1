@@ -154,6 +154,7 @@ function Write-UssProgress {
     $status = switch ($phase) {
         0 { 'Starting' }
         1 { 'Planning' }
+        3 { 'Verifying' }
         default {
             "$items of $allItems, $(Format-UssSize $done) of $(Format-UssSize $total)"
             if ($rate) { ", $(Format-UssSize $rate)/s" }
