@@ -118,6 +118,7 @@ function ConvertTo-UssJson {
     param($Value)
     if ($null -eq $Value) { return 'null' }
     if ($Value -is [bool] -or $Value -is [switch]) { if ($Value) { return 'true' } else { return 'false' } }
+    if ($Value -is [System.DateTimeOffset]) { $Value = $Value.UtcDateTime }
     if ($Value -is [datetime]) { $Value = $Value.ToUniversalTime().ToString('o') }
     if ($Value -is [string] -or $Value -is [char] -or $Value -is [guid] -or $Value -is [uri] -or $Value -is [version] -or $Value -is [enum] -or $Value -is [timespan]) {
         $text = [regex]::Replace("$Value", '["\\\x00-\x1f]', { param($found) '\u{0:x4}' -f [int] $found.Value[0] })
