@@ -178,7 +178,7 @@ function Open-UssServer {
     # for the origin that it was given for.
     param($Cmdlet, $Bound, $Options, $Side, $Server, $New)
     $credential = $Bound[$Side + 'Credential']
-    if ($null -eq $Server -and $null -eq $credential -and $null -ne $script:Default) { return $script:Default }
+    if ($null -eq $Server -and $null -eq $credential -and $null -ne $script:Default -and -not (Get-UssOption $Bound)) { return $script:Default }
     if ($Server -isnot [string] -or $credential -isnot [pscredential] -or $script:Connections) {
         $known, $Server, $Options, $credential = Find-UssEnd $Cmdlet $Bound $Options $Side $Server $New
         if ($known) { return @{ Id = $known; Own = $false } }
@@ -200,12 +200,16 @@ function Find-UssEnd {
     $parameter = $Side + 'Credential'
     $credential = $Bound[$parameter]
     if ($null -ne $credential -and $credential -isnot [pscredential]) { Stop-UssCredential $Cmdlet $parameter $credential }
+    $given = $Server
     $Server = Find-UssServer $Cmdlet $Bound $Server
     if ($Server -isnot [string]) {
-        if ($null -ne $credential) {
+        if ($null -eq $credential) { $parameter = Get-UssOption $Bound $given }
+        if ($null -ne $given -and $parameter) {
             Stop-UssCmdlet $Cmdlet 'InvalidArgument' "-$parameter beside a connection object, which has its own." 'Leave one of them out, or name the server by its address.'
         }
-        return Get-UssHandle $Cmdlet $Server
+        if (-not $parameter) { return Get-UssHandle $Cmdlet $Server }
+        # The default connection with other options for this call.
+        $Server = $Server.Server
     }
     $origin = Get-UssOrigin $Server
     $known = $null
@@ -214,7 +218,7 @@ function Find-UssEnd {
         if ($null -eq $credential -and $origin) { $Options += Get-UssUser $Side $origin }
     }
     elseif ($null -eq $credential) {
-        if (-not $New -and -not $Options -and $known.Server -eq $Server) { return $known.Id }
+        if (-not $New -and $known.Server -eq $Server -and (Test-UssOption $known.Options $Options)) { return $known.Id }
         $credential = $known.Credential
         $Options = Join-UssOption $known.Options $Options
     }
@@ -223,6 +227,24 @@ function Find-UssEnd {
     $Server
     , @($Options)
     $credential
+}
+
+function Get-UssOption {
+    # A transport option that was given, unless it is for the other end of a copy and this one is the object $Given.
+    param($Bound, $Given)
+    if ($null -ne $Given -and $Bound.ContainsKey('SourceServer')) {
+        foreach ($end in @($Bound['SourceServer']) + @($Bound['Server'])) { if ($null -eq $end -or -not (Test-UssConnection $end)) { return } }
+    }
+    foreach ($name in $Bound.Keys) { if ($script:OptionFields[$name]) { return $name } }
+}
+
+function Test-UssOption {
+    # Whether a known connection has the options that are given: none, or the same.
+    param($Known, $Given)
+    $options = @{}
+    for ($at = 0; $at -lt $Known.Length; $at += 2) { $options[$Known[$at]] = $Known[$at + 1] }
+    for ($at = 0; $at -lt $Given.Length; $at += 2) { if ($options[$Given[$at]] -ne $Given[$at + 1]) { return $false } }
+    $true
 }
 
 function Join-UssOption {

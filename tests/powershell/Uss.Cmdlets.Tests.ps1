@@ -78,6 +78,34 @@ Describe 'Connections' {
         $failure[0].FullyQualifiedErrorId | Should -Be 'AuthenticationFailed,Get-UssPackage'
     }
 
+    It 'a transport option beside a connection object is refused, unless it is for the other end of a copy' {
+        $connection = Connect-UssServer @atA
+        (Get-Failure { Get-UssPackage -Server $connection -TimeoutSec 5 }).FullyQualifiedErrorId | Should -Be 'InvalidArgument,Get-UssPackage'
+        $both = @{ SourceServer = $connection; Server = $connection; TimeoutSec = 5; WhatIf = $true }
+        (Get-Failure { Copy-UssPackageFromServer 'example-package' @both }).FullyQualifiedErrorId | Should -Be 'InvalidArgument,Copy-UssPackageFromServer'
+        $one = @{ SourceServer = $connection; Server = $b.Url; Credential = $b.Credential; TimeoutSec = 5; WhatIf = $true }
+        Copy-UssPackageFromServer 'example-package' @one | Should -Not -BeNullOrEmpty
+    }
+
+    It 'a transport option is heeded beside the default connection' {
+        Connect-UssServer @atA | Out-Null
+        $missing = Join-Path $folder 'no-routes.json'
+        (Get-Failure { Get-UssPackage -RouteFile $missing }).FullyQualifiedErrorId | Should -Be 'InvalidArgument,Get-UssPackage'
+        Get-UssPackage -TimeoutSec 5 | Should -Not -BeNullOrEmpty
+    }
+
+    It 'a call by address uses this session''s connection, with USS_ROUTES too' {
+        $env:USS_ROUTES = Join-Path $folder 'routes.json'
+        [System.IO.File]::WriteAllText($env:USS_ROUTES, '{}')
+        try {
+            Connect-UssServer @atA | Out-Null
+            # A connection that is opened anew would read the file.
+            [System.IO.File]::Delete($env:USS_ROUTES)
+            Get-UssPackage -Server $a.Url | Should -Not -BeNullOrEmpty
+        }
+        finally { $env:USS_ROUTES = $null }
+    }
+
     It 'a credential beside a connection object is refused' {
         $connection = Connect-UssServer @atA
         (Get-Failure { Get-UssPackage -Server $connection -Credential $a.Credential }).FullyQualifiedErrorId | Should -Be 'InvalidArgument,Get-UssPackage'
@@ -213,6 +241,7 @@ Describe 'Get-UssPackageVersion' {
     It 'returns all newest first, and they sort by SortKey' {
         $all = Get-UssPackageVersion 'example-package' '*' -All
         $all.Version | Should -Be '2.0.0', '1.2.0-rc.1', '1.1.0', '1.0.0'
+        ($all | Format-List | Out-String) | Should -Not -Match 'SortKey'
         ($all | Sort-Object SortKey).Version | Should -Be '1.0.0', '1.1.0', '1.2.0-rc.1', '2.0.0'
     }
 
@@ -241,7 +270,6 @@ Describe 'Get-UssPackageVersion' {
         $version = Get-UssPackageVersion 'example-package'
         $version.Dependencies.GetType() | Should -Be ([object[]])
         $version.Dependencies[0].PSTypeNames[0] | Should -Be 'Uss.Dependency'
-        ($all | Format-List | Out-String) | Should -Not -Match 'SortKey'
         $version.Dependencies[0].PackageId | Should -Be 'example-runtime'
         $version.Dependencies[0].Optional | Should -BeFalse
         (Get-UssPackageVersion 'example-runtime').Dependencies.GetType() | Should -Be ([object[]])
