@@ -80,6 +80,11 @@ impl From<StoreError> for Problem {
             let detail = "The server has no space left. Nothing was changed.";
             return Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", detail);
         }
+        if matches!(error, StoreError::Busy) {
+            tracing::warn!("a request was turned away: the database was busy for too long");
+            let detail = "The server is busy; try again. Nothing was changed.";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).with_header(header::RETRY_AFTER, "5");
+        }
         tracing::error!(%error, "a request failed");
         let detail = "The server could not do this; its log says why.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)

@@ -40,6 +40,9 @@ pub enum StoreError {
     /// The disk or the database's quota is full.
     #[error("the store has no space left")]
     Full,
+    /// Somebody else was writing for too long, or too many were waiting.
+    #[error("the database is busy")]
+    Busy,
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
@@ -67,8 +70,15 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         /// SQLITE_FULL (sqlite.org/rescode.html), and PostgreSQL's disk_full.
         const FULL: [&str; 2] = ["13", "53100"];
+        /// SQLITE_BUSY, and those of its extended codes that a wait can bring.
+        const BUSY: [&str; 4] = ["5", "261", "517", "773"];
         let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
-        if code.is_some_and(|code| FULL.contains(&code.as_str())) { Self::Full } else { Self::Database(error) }
+        match code.as_deref() {
+            Some(code) if FULL.contains(&code) => Self::Full,
+            Some(code) if BUSY.contains(&code) => Self::Busy,
+            None if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy,
+            _ => Self::Database(error),
+        }
     }
 }
 
@@ -124,8 +134,40 @@ pub fn new_id() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// A store of its own.
+    pub async fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let address = |scheme: &str, path: &str| format!("{scheme}://{}/{path}", folder.path().display());
+        let places = Places {
+            data: folder.path().to_owned(),
+            database: address("sqlite", "uss.db").parse().unwrap(),
+            blobs: address("file", "blobs").parse().unwrap(),
+            keys: folder.path().join("keys.json"),
+        };
+        let store = Store::open(&places, true).await.unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_full_database_and_a_busy_one_are_told_apart_from_a_broken_one() {
+        let (_folder, store) = store().await;
+        let write = "INSERT INTO failures (subject, at) VALUES (hex(zeroblob(1000000)), 1)";
+        let mut full = store.database.pool().acquire().await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 1").execute(&mut *full).await.unwrap();
+        let error = sqlx::query(write).execute(&mut *full).await.unwrap_err();
+        assert!(matches!(StoreError::from(error), StoreError::Full));
+
+        let _writer = store.database.write().await.unwrap();
+        let mut other = store.database.pool().acquire().await.unwrap();
+        sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *other).await.unwrap();
+        let error = sqlx::query(write).execute(&mut *other).await.unwrap_err();
+        assert!(matches!(StoreError::from(error), StoreError::Busy));
+        let error = sqlx::query("SELECT nothing").execute(&mut *other).await.unwrap_err();
+        assert!(matches!(StoreError::from(error), StoreError::Database(_)));
+    }
 
     #[test]
     fn ids_are_version_4_uuids() {
