@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Executor, SqlStr, Transaction};
+use sqlx::{Any, AnyPool, Connection, Executor, SqlStr, Transaction};
 use url::Url;
 
 use super::StoreError;
@@ -42,6 +42,12 @@ impl Database {
             .max_connections(CONNECTIONS)
             .acquire_timeout(Duration::from_secs(30))
             .test_before_acquire(false)
+            .before_acquire(|connection, _| {
+                // SQLite itself rolls back what a full disk stopped; sqlx then counts a transaction that never ends,
+                // and begins no other on this connection.
+                let fresh = !connection.is_in_transaction();
+                Box::pin(async move { Ok(fresh) })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // FULL: a commit that was answered is on disk.
@@ -94,5 +100,25 @@ impl Database {
     /// Waits until every connection is closed.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::StoreError;
+    use crate::store::tests::store;
+
+    #[tokio::test]
+    async fn writing_goes_on_after_a_transaction_that_found_no_room() {
+        let (_folder, store) = store().await;
+        let mut transaction = store.database.write().await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 1").execute(&mut *transaction).await.unwrap();
+        let write = "INSERT INTO failures (subject, at) VALUES (hex(zeroblob(1000000)), 1)";
+        let error = sqlx::query(write).execute(&mut *transaction).await.unwrap_err();
+        assert!(matches!(StoreError::from(error), StoreError::Full));
+        drop(transaction);
+        for _ in 0..10 {
+            store.database.write().await.unwrap().commit().await.unwrap();
+        }
     }
 }
