@@ -56,7 +56,7 @@ impl FromRequestParts<App> for Caller {
             Status::Expired => return Err(Problem::invalid_token("The personal access token has expired.")),
             Status::Revoked => return Err(Problem::invalid_token("The personal access token was revoked.")),
         }
-        tokens::used(&app.store.database, &token, &address).await?;
+        tokens::used(&app.store.database, &token, &address).await;
         let entry = Entry { actor: user.name.clone(), address: Some(address) };
         Ok(Self { user, token, entry })
     }

@@ -156,17 +156,18 @@ pub async fn revoke(store: &Store, id: &str, by: &Entry) -> Result<bool, StoreEr
     Ok(known)
 }
 
-/// Notes that a token was used, once a minute at most.
-pub async fn used(database: &Database, token: &Token, address: &str) -> Result<(), StoreError> {
+/// Notes that a token was used, once a minute at most. Where that cannot be written, on a full disk for one, whoever
+/// only reads must be served all the same.
+pub async fn used(database: &Database, token: &Token, address: &str) {
     let minute = instant::now() / MINUTE * MINUTE;
     if token.last_used_at == Some(minute) {
-        return Ok(());
+        return;
     }
-    sqlx::query("UPDATE tokens SET last_used_at = $1, last_used_from = $2 WHERE id = $3")
-        .bind(minute)
-        .bind(address.to_owned())
-        .bind(token.id.clone())
-        .execute(database.pool())
-        .await?;
-    Ok(())
+    // Of many requests that come at once, one writes.
+    let sql = "UPDATE tokens SET last_used_at = $1, last_used_from = $2 \
+               WHERE id = $3 AND (last_used_at IS NULL OR last_used_at <> $1)";
+    let query = sqlx::query(sql).bind(minute).bind(address.to_owned()).bind(token.id.clone());
+    if let Err(error) = query.execute(database.pool()).await {
+        tracing::warn!(%error, token = token.id, "the use of a token could not be noted");
+    }
 }
