@@ -1,5 +1,7 @@
 //! The token core: making a value, and exchanging it for a bearer. Both dialects and the pages stand on it.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,9 +11,10 @@ use uss::Secret;
 use crate::keys::Keys;
 use crate::store::audit::{self, Entry};
 use crate::store::blobs::hex;
+use crate::store::failures::{self, Counted};
 use crate::store::tokens::{self, NewToken, Status, Token};
 use crate::store::users::User;
-use crate::store::{Store, StoreError, failures};
+use crate::store::{Store, StoreError};
 
 /// Random bytes in a value; their base64 has 88 characters, among them `/`, `+` and `=`.
 const VALUE_BYTES: usize = 64;
@@ -107,18 +110,47 @@ pub async fn exchange(
         },
         _ => {
             let user: String = crate::store::users::key(name).chars().take(200).collect();
-            let subjects =
-                [(format!("user:{user}"), limits.per_user), (format!("address:{address}"), limits.per_address)];
+            let subjects = [
+                (format!("user:{user}"), limits.per_user),
+                (format!("address:{}", network(address)), limits.per_address),
+            ];
             match failures::count(&store.database, &subjects).await? {
-                None => {
+                Counted::Yes => {
                     refused("refused").await?;
                     Ok(Exchange::Refused)
                 }
-                Some(wait) => {
-                    refused("limited").await?;
+                Counted::Limited { wait, first } => {
+                    // One line for all of them: strangers must not fill the disk.
+                    if first {
+                        refused("limited").await?;
+                    }
                     Ok(Exchange::Limited(wait))
                 }
             }
         }
+    }
+}
+
+/// What an address counts as: of IPv6, the 64 bits that one customer has at least (RFC 6177), all of them one.
+fn network(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        _ => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_many_addresses_of_ipv6_counts_as_one() {
+        assert_eq!(network("2001:db8:1:2::1"), "2001:db8:1:2::/64");
+        assert_eq!(network("2001:db8:1:2:ffff::9"), network("2001:db8:1:2::1"));
+        assert_ne!(network("2001:db8:1:3::1"), network("2001:db8:1:2::1"));
+        assert_eq!(network("192.0.2.7"), "192.0.2.7");
     }
 }

@@ -29,3 +29,15 @@ async fn what_only_reads_is_answered_though_nothing_can_be_written() {
     let session = server.sign_in("ada", &token).await;
     assert_eq!(session.get("/api/v1/Packages").await.status(), 200);
 }
+
+#[tokio::test]
+async fn exchanges_beyond_the_limit_do_not_fill_the_audit_table() {
+    let server = Server::start_with(&["--failure-limit", "2"]);
+    for n in 0..10 {
+        let expected = if n < 2 { 401 } else { 429 };
+        assert_eq!(server.exchange("ada", "x").await.status(), expected);
+    }
+    let query = sqlx::query_as("SELECT outcome, count(*) FROM audit GROUP BY outcome ORDER BY outcome");
+    let outcomes: Vec<(String, i64)> = query.fetch_all(&database(&server).await).await.unwrap();
+    assert_eq!(outcomes, [("limited".to_owned(), 1), ("refused".to_owned(), 2)]);
+}
