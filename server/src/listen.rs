@@ -7,6 +7,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,9 +19,10 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +31,8 @@ use crate::api::auth::Peer;
 
 /// For a request's head, and for a TLS handshake.
 const HEAD: Duration = Duration::from_secs(30);
+/// For a client that takes nothing of its answer. The system's buffer drains in large steps, so a slow one needs time.
+const STALLED: Duration = Duration::from_secs(300);
 /// For open requests, once the server is to stop.
 const GOODBYE: Duration = Duration::from_secs(30);
 /// For what a client still sends after its last answer.
@@ -42,16 +47,30 @@ const BUFFER: usize = 512 << 10;
 pub struct Unsent;
 
 /// Serves until `stop` is cancelled; then open requests get half a minute to end.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
+///
+/// At most `most` connections at once: others wait in the system's queue, so that they take no memory, and leave the
+/// store the files that it must open.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    most: usize,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(most));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                connections.spawn(connection(stream, peer, tls.clone(), router.clone(), stop.clone()));
+            Ok((place, stream, peer)) => {
+                let served = connection(stream, peer, tls.clone(), router.clone(), stop.clone());
+                connections.spawn(async move {
+                    served.await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 // Out of file descriptors, most often: those that are in use come back.
@@ -67,6 +86,15 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
     }
 }
 
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((place, stream, peer))
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -76,6 +104,7 @@ async fn connection(
 ) {
     let ended = async {
         stream.set_nodelay(true)?;
+        let stream = Patient::new(stream, STALLED);
         match tls {
             None => http(stream, peer, router, stop).await,
             Some(tls) => match timeout(HEAD, tls.accept(stream)).await {
@@ -129,4 +158,85 @@ where
     // Time out or not: the connection is closed either way.
     drop(timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await);
     Ok(())
+}
+
+/// A stream whose writing fails once the other end has taken nothing for a while: it would hold its blocks without end.
+struct Patient<S> {
+    stream: S,
+    limit: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, limit, stalled: None }
+    }
+
+    fn watch<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let limit = self.limit;
+        ready!(self.stalled.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(context, polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.watch(context, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.watch(context, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.watch(context, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_loses_its_connection_and_a_slow_one_does_not() {
+        let limit = Duration::from_secs(10);
+        let (stream, mut client) = tokio::io::duplex(4);
+        let mut stream = Patient::new(stream, limit);
+        let writing = tokio::spawn(async move { stream.write_all(&[7; 100]).await });
+        for _ in 0..20 {
+            sleep(limit - Duration::from_secs(1)).await;
+            client.read_exact(&mut [0; 4]).await.unwrap();
+        }
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

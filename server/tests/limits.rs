@@ -3,6 +3,10 @@
 
 mod support;
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use support::*;
 
 /// Runs statements on the server's database, as another process would.
@@ -14,6 +18,28 @@ async fn database(server: &Server) -> sqlx::AnyPool {
     sqlx::any::install_default_drivers();
     let url = format!("sqlite://{}?mode=rw", server.data().join("uss.db").display());
     sqlx::AnyPool::connect(&url).await.unwrap()
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_until_one_ends() {
+    let server = Server::start_with(&["--connections", "2"]);
+    let connect = || TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET /api/v1/Settings/server HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    };
+    let mut answered = [0; 12];
+    let (mut first, second) = (connect(), connect());
+    ask(&mut first);
+    first.read_exact(&mut answered).unwrap();
+    let mut third = connect();
+    ask(&mut third);
+    third.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let waiting = third.read_exact(&mut answered).unwrap_err();
+    assert!(matches!(waiting.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{waiting}");
+    drop(second);
+    third.set_read_timeout(None).unwrap();
+    third.read_exact(&mut answered).unwrap();
+    assert_eq!(&answered, b"HTTP/1.1 200");
 }
 
 #[tokio::test]

@@ -43,6 +43,9 @@ pub struct Serve {
     /// Wrong tokens within five minutes before 429, for one user name; an address gets five times that
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     failure_limit: i64,
+    /// Connections at once; others wait
+    #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,7 +80,8 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
     announce(&format!("listening on {scheme}://{address}"))?;
 
     let sweeping = tokio::spawn(sweep_now_and_then(store.clone(), stop.clone()));
-    listen::serve(listener, acceptor, api::router(app), stop).await;
+    let most = usize::try_from(serve.connections).unwrap_or(usize::MAX);
+    listen::serve(listener, acceptor, api::router(app), most, stop).await;
     sweeping.await.map_err(|error| error.to_string())?;
     store.database.close().await;
     Ok(())
