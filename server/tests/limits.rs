@@ -56,6 +56,14 @@ async fn what_only_reads_is_answered_though_nothing_can_be_written() {
     assert_eq!(session.get("/api/v1/Packages").await.status(), 200);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_no_request() {
+    let server = Server::start_with_log(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let response = server.request(reqwest::Method::GET, "/api/v1/Settings/server").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+}
+
 #[tokio::test]
 async fn exchanges_beyond_the_limit_do_not_fill_the_audit_table() {
     let server = Server::start_with(&["--failure-limit", "2"]);
@@ -66,4 +74,21 @@ async fn exchanges_beyond_the_limit_do_not_fill_the_audit_table() {
     let query = sqlx::query_as("SELECT outcome, count(*) FROM audit GROUP BY outcome ORDER BY outcome");
     let outcomes: Vec<(String, i64)> = query.fetch_all(&database(&server).await).await.unwrap();
     assert_eq!(outcomes, [("limited".to_owned(), 1), ("refused".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn damage_found_while_a_blob_is_sent_is_an_error_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let server = Server::start_with_log(std::fs::File::create(&log).unwrap());
+    let session = server.admin().await;
+    session.publish("", package("a", "1.0", &[], 100_000)).await;
+    let blob = files(&server.data().join("blobs")).pop().unwrap();
+    std::fs::File::options().write(true).open(blob).unwrap().set_len(9_000).unwrap();
+    // The break may come before the client has read the head, or after.
+    if let Ok(response) = session.request(reqwest::Method::GET, &content("a", "1.0")).send().await {
+        assert!(response.bytes().await.is_err());
+    }
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.lines().any(|line| line.contains("ERROR") && line.contains("shorter")), "{log}");
 }

@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 
 use super::problem::Problem;
 use crate::store::blobs::{self, Blob};
@@ -77,8 +79,14 @@ pub async fn serve(
     }
     let range = range.unwrap_or(0..blob.size);
     response = response.header(header::CONTENT_LENGTH, range.end - range.start);
-    let body = if method == Method::HEAD { Body::empty() } else { Body::from_stream(store.blobs.read(&blob, range)) };
+    let body =
+        if method == Method::HEAD { Body::empty() } else { Body::from_stream(logged(store.blobs.read(&blob, range))) };
     response.body(body).map_err(|error| unsent(&error))
+}
+
+/// What keeps them from being read breaks the connection, and only the log can say why.
+fn logged(bytes: impl Stream<Item = Result<Bytes, StoreError>>) -> impl Stream<Item = Result<Bytes, StoreError>> {
+    bytes.inspect_err(|error| tracing::error!(%error, "a download broke"))
 }
 
 fn unsent(error: &axum::http::Error) -> Problem {

@@ -57,7 +57,8 @@ enum Switch {
 /// Serves until SIGTERM or Ctrl-C.
 pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
     let filter = EnvFilter::try_from_env("USS_SERVER_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A log that cannot be written, on a full disk for one, must not panic the request that wrote to it.
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
 
     let acceptor = match (&serve.tls_cert, &serve.tls_key) {
         (Some(certificates), Some(key)) => Some(tls::acceptor(certificates, key)?),

@@ -71,7 +71,16 @@ impl Server {
 
     /// Serves a folder that stays.
     pub fn on(data: &Path, arguments: &[&str]) -> Self {
-        Self::spawn(Command::new(env!("CARGO_BIN_EXE_uss-server")), data, arguments)
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_uss-server")), data, arguments, Stdio::null())
+    }
+
+    /// Writes its log there.
+    pub fn start_with_log(log: impl Into<Stdio>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let exe = Command::new(env!("CARGO_BIN_EXE_uss-server"));
+        let mut server = Self::spawn(exe, &folder.path().join("data"), &[], log.into());
+        server._folder = Some(folder);
+        server
     }
 
     /// The same with a limit on the size of each file that it writes: writing beyond fails.
@@ -81,17 +90,17 @@ impl Server {
         // POSIX counts blocks of 512 bytes; without the trap the signal would end the server.
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kibibytes * 2);
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_uss-server")]);
-        Self::spawn(shell, data, &[])
+        Self::spawn(shell, data, &[], Stdio::null())
     }
 
-    fn spawn(mut command: Command, data: &Path, arguments: &[&str]) -> Self {
+    fn spawn(mut command: Command, data: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
