@@ -39,6 +39,7 @@ impl Keys {
         if !path.exists() {
             create(path)?;
         }
+        refuse_open(path)?;
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
         let file: File = serde_json::from_str(&fs::read_to_string(path)?).map_err(|_| invalid("is no key file"))?;
         for key in [&file.bearer, &file.tokens] {
@@ -61,6 +62,22 @@ impl Keys {
     }
 }
 
+/// A key that everybody may read is none.
+#[cfg(unix)]
+fn refuse_open(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::metadata(path)?.permissions().mode() & 0o007 == 0 {
+        return Ok(());
+    }
+    let what = format!("{} is open to every user of this machine; run chmod 600 on it", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
+}
+
+#[cfg(not(unix))]
+fn refuse_open(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 fn create(path: &Path) -> io::Result<()> {
     let random = || STANDARD.encode(rand::random::<[u8; KEY_BYTES]>());
     let kid = rand::random::<[u8; 4]>().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -80,7 +97,13 @@ fn create(path: &Path) -> io::Result<()> {
         other => other,
     });
     fs::remove_file(&temporary)?;
-    linked
+    linked?;
+    // The name too must be on disk before a token is hashed with these keys: without them every token is void.
+    #[cfg(unix)]
+    if let Some(folder) = std::path::absolute(path)?.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -107,7 +130,21 @@ mod tests {
     fn a_short_key_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
+        Keys::read_or_create(&path).unwrap();
         fs::write(&path, r#"{"kid":"a","bearer":"AAAA","tokens":"AAAA"}"#).unwrap();
-        assert!(Keys::read_or_create(&path).is_err());
+        assert!(Keys::read_or_create(&path).unwrap_err().to_string().contains("32 bytes"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_file_that_everybody_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        Keys::read_or_create(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Keys::read_or_create(&path).unwrap_err().to_string().contains("chmod 600"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        Keys::read_or_create(&path).unwrap();
     }
 }

@@ -92,3 +92,11 @@ async fn damage_found_while_a_blob_is_sent_is_an_error_in_the_log() {
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.lines().any(|line| line.contains("ERROR") && line.contains("shorter")), "{log}");
 }
+
+#[cfg(unix)]
+#[test]
+fn the_data_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start();
+    assert_eq!(std::fs::metadata(server.data()).unwrap().permissions().mode() & 0o777, 0o700);
+}

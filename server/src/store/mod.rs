@@ -16,6 +16,7 @@ pub mod users;
 
 use std::error::Error as _;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Places;
@@ -110,13 +111,21 @@ impl Store {
     /// Opens the store, and makes it where `create` says so.
     pub async fn open(places: &Places, create: bool) -> Result<Self, StoreError> {
         if create {
-            std::fs::create_dir_all(&places.data)?;
+            create_private(&places.data)?;
         }
         let database = Database::open(&places.data, &places.database, create).await?;
         let blobs = Blobs::open(&places.blobs)?;
         let keys = Keys::read_or_create(&places.keys)?;
         Ok(Self { database, blobs, keys: Arc::new(keys) })
     }
+}
+
+/// Makes a folder, and those above it, for its owner alone: the database holds addresses and hashes.
+fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// A fresh id: a version 4 UUID (RFC 9562, section 5.4) from the system's random source, lower case.
