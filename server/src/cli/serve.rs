@@ -16,7 +16,8 @@ use crate::bearer::Bearers;
 use crate::config::StoreArgs;
 use crate::instant::MINUTE;
 use crate::listen;
-use crate::store::{Store, sweep};
+use crate::store::Store;
+use crate::store::sweep::{self, Ages, Swept};
 use crate::tls;
 use crate::tokens::Limits;
 
@@ -46,6 +47,9 @@ pub struct Serve {
     /// Connections at once; others wait
     #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
+    /// How long the audit table keeps a line
+    #[arg(long, value_name = "DAYS", default_value_t = 400, value_parser = clap::value_parser!(i64).range(1..=36_500))]
+    audit_days: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,7 +84,7 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     announce(&format!("listening on {scheme}://{address}"))?;
 
-    let sweeping = tokio::spawn(sweep_now_and_then(store.clone(), stop.clone()));
+    let sweeping = tokio::spawn(sweep_now_and_then(store.clone(), Ages::serving(serve.audit_days), stop.clone()));
     let most = usize::try_from(serve.connections).unwrap_or(usize::MAX);
     listen::serve(listener, acceptor, api::router(app), most, stop).await;
     sweeping.await.map_err(|error| error.to_string())?;
@@ -118,11 +122,15 @@ fn stop_signal() -> Result<CancellationToken, String> {
     Ok(stop)
 }
 
-async fn sweep_now_and_then(store: Store, stop: CancellationToken) {
+async fn sweep_now_and_then(store: Store, ages: Ages, stop: CancellationToken) {
     loop {
-        match sweep::sweep(&store).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "objects that nothing needs were removed"),
+        let swept = tokio::select! {
+            () = stop.cancelled() => return,
+            swept = sweep::sweep(&store, &ages) => swept,
+        };
+        match swept {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => tracing::info!(swept.objects, swept.audit, "what nothing needs was removed"),
             Err(error) => tracing::warn!(%error, "sweeping failed; it is tried again"),
         }
         tokio::select! {

@@ -49,6 +49,19 @@ pub async fn write(
     Ok(())
 }
 
+/// Removes the lines from before `before`; gives how many. A few at a time, so that others can write in between.
+pub async fn prune(database: &Database, before: i64) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    loop {
+        let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT 1000)";
+        let some = sqlx::query(sql).bind(before).execute(database.pool()).await?.rows_affected();
+        if some == 0 {
+            return Ok(removed);
+        }
+        removed += some;
+    }
+}
+
 fn insert<'q>(
     by: &Entry,
     action: &str,
