@@ -28,6 +28,7 @@ mod store;
 mod tls;
 mod tokens;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(message: &str) -> ExitCode {
-    eprintln!("error: {}", message.replace('\n', " "));
+    // Where stderr is closed or full, the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "error: {}", message.replace('\n', " "));
     ExitCode::FAILURE
 }

@@ -114,3 +114,21 @@ async fn https_is_served_with_the_given_certificate() {
     let wrong = ["serve", "--listen", "127.0.0.1:0", "--tls-cert", key, "--tls-key", cert];
     assert!(fail(server.data(), &wrong).contains(".pem"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_value_that_cannot_be_printed_is_an_error_and_its_token_is_revoked() {
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["user", "add", "ada", "--email", "ada@example.com"]);
+    for arguments in [&["token", "create", "--user", "ada", "--name", "lost"][..], &["token", "list"], &["check"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_uss-server"));
+        command.args(arguments).arg("--data").arg(folder.path()).stdin(Stdio::null()).stdout(full);
+        let output = command.output().unwrap();
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        assert!(line.starts_with("error: ") && line.trim_end().lines().count() == 1, "{line}");
+    }
+    assert!(run(folder.path(), &["token", "list"]).contains("\tRevoked\t"));
+}

@@ -22,13 +22,13 @@ pub async fn run(store: &StoreArgs) -> Result<(), String> {
             Err(error) => {
                 // A version deleted meanwhile loses its objects an hour later: no damage either.
                 if blobs::find(&store.database, &id).await.map_err(|error| error.to_string())?.is_some() {
-                    println!("damaged: blob {id}: {error}");
+                    super::print(&format!("damaged: blob {id}: {error}"))?;
                     damaged += 1;
                 }
             }
         }
     }
-    println!("{whole} whole, {damaged} damaged");
+    super::print(&format!("{whole} whole, {damaged} damaged"))?;
     if damaged == 0 { Ok(()) } else { Err(format!("{damaged} of {} blobs are missing or damaged", whole + damaged)) }
 }
 

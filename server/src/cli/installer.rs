@@ -54,8 +54,7 @@ pub async fn run(installer: Installer, store: &StoreArgs) -> Result<(), String> 
     let published = installers::publish(&store, blob, new, false, &Entry::command_line()).await;
     match published.map_err(|error| error.to_string())? {
         Published::Created(installer) | Published::AlreadyThere(installer) | Published::Replaced(installer) => {
-            println!("{}", installer.id);
-            Ok(())
+            super::print(&installer.id)
         }
         Published::Conflict(installer) => Err(format!("installer {} exists already", installer.id)),
     }

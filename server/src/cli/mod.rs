@@ -7,6 +7,8 @@ mod serve;
 mod token;
 mod user;
 
+use std::io::Write;
+
 use clap::{Parser, Subcommand};
 
 use crate::config::StoreArgs;
@@ -57,4 +59,10 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 /// Opens the store; `create` for commands that may come first.
 async fn open(store: &StoreArgs, create: bool) -> Result<Store, String> {
     Store::open(&store.places()?, create).await.map_err(|error| error.to_string())
+}
+
+/// A line on stdout; a pipe that nobody reads any more or a full disk is an error as any other.
+fn print(line: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(|error| format!("writing to stdout: {error}"))
 }

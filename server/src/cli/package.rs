@@ -59,7 +59,7 @@ pub async fn run(package: Package, store: &StoreArgs) -> Result<(), String> {
             let store = super::open(store, true).await?;
             for file in files {
                 let line = add(&store, &file, force).await.map_err(|error| format!("{}: {error}", file.display()))?;
-                println!("{line}");
+                super::print(&line)?;
             }
             Ok(())
         }
@@ -67,8 +67,7 @@ pub async fn run(package: Package, store: &StoreArgs) -> Result<(), String> {
             let out = make.out.clone();
             let made = tokio::task::spawn_blocking(move || self::make(&make)).await;
             made.map_err(|error| error.to_string())??;
-            println!("{}", out.display());
-            Ok(())
+            super::print(&out.display().to_string())
         }
     }
 }

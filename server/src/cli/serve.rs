@@ -1,6 +1,5 @@
 //! `serve`: the web API on a socket.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -82,7 +81,8 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
     let address = listener.local_addr().map_err(failed)?;
     let stop = stop_signal()?;
     let scheme = if acceptor.is_some() { "https" } else { "http" };
-    announce(&format!("listening on {scheme}://{address}"))?;
+    // The first line on stdout; whoever started the server waits for it.
+    super::print(&format!("listening on {scheme}://{address}"))?;
 
     let sweeping = tokio::spawn(sweep_now_and_then(store.clone(), Ages::serving(serve.audit_days), stop.clone()));
     let most = usize::try_from(serve.connections).unwrap_or(usize::MAX);
@@ -90,12 +90,6 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
     sweeping.await.map_err(|error| error.to_string())?;
     store.database.close().await;
     Ok(())
-}
-
-/// The first line on stdout; whoever started the server waits for it.
-fn announce(line: &str) -> Result<(), String> {
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(|error| format!("writing to stdout: {error}"))
 }
 
 fn stop_signal() -> Result<CancellationToken, String> {

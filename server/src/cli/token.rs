@@ -54,11 +54,15 @@ pub async fn run(token: Token, store: &StoreArgs) -> Result<(), String> {
             if create.expires.is_some_and(|at| at <= instant::now()) {
                 eprintln!("warning: the token has expired already");
             }
-            let (_, value) = crate::tokens::create(&store, &user, name, &create.description, create.expires, &by)
+            let (id, value) = crate::tokens::create(&store, &user, name, &create.description, create.expires, &by)
                 .await
                 .map_err(|error| error.to_string())?;
             // The one place where a value is shown.
-            println!("{}", value.expose());
+            if let Err(error) = super::print(value.expose()) {
+                let revoked = tokens::revoke(&store, &id, &by).await.map_err(|error| error.to_string());
+                let outcome = revoked.map_or_else(|why| format!("revoking it failed: {why}"), |_| "revoked".to_owned());
+                return Err(format!("{error}; nobody saw the value of token {id}: {outcome}"));
+            }
             Ok(())
         }
         Token::List { user: name } => {
@@ -80,10 +84,11 @@ pub async fn run(token: Token, store: &StoreArgs) -> Result<(), String> {
                 };
                 let created = instant::round_trip(token.created_at);
                 let expires = date(token.expires_at, "never");
-                println!(
+                let line = format!(
                     "{}\t{status}\t{}\t{}\t{created}\t{expires}\t{used}\t{}",
                     token.id, user.name, token.name, token.description
                 );
+                super::print(&line)?;
             }
             Ok(())
         }
