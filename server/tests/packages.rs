@@ -50,6 +50,20 @@ async fn packages_come_in_pages_with_their_newest_version() {
 }
 
 #[tokio::test]
+async fn a_search_finds_letters_of_any_script_and_has_a_length() {
+    let server = Server::start();
+    let session = server.admin().await;
+    let manifest = r#"{"Id":"a","Version":"1.0","DisplayName":"Kasse f\u00fcr \u00c4pfel"}"#;
+    assert_eq!(session.publish("", zip(&[("Manifest.json", manifest.as_bytes())])).await.status(), 201);
+    for search in ["%C3%84pfel", "KASSE", "f%C3%BCr"] {
+        let answer = json(session.get(&format!("/api/v1/Packages?search={search}")).await, 200).await;
+        assert_eq!(texts(&answer, "id"), ["a"], "{search}");
+    }
+    let long = format!("/api/v1/Packages?search={}", "x".repeat(60_000));
+    problem(session.get(&long).await, 400, "bad-request").await;
+}
+
+#[tokio::test]
 async fn versions_come_newest_first_with_their_dependencies() {
     let server = Server::start();
     let session = server.admin().await;

@@ -1,9 +1,7 @@
 //! What the server holds: packages, versions, their content; and deleting a version.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -15,6 +13,7 @@ use super::auth::{Caller, ContentCaller};
 use super::content::{self, Served};
 use super::params::Params;
 use super::problem::Problem;
+use super::receive::small;
 use crate::instant;
 use crate::store::packages::{self, PackageVersion};
 
@@ -22,6 +21,8 @@ use crate::store::packages::{self, PackageVersion};
 const PAGE: i64 = 500;
 /// Packages in a page at most.
 const LARGEST_PAGE: i64 = 1_000;
+/// Characters of a search at most.
+const LONGEST_SEARCH: usize = 200;
 /// Ids in one query of versions at most.
 const MOST_IDS: usize = 500;
 
@@ -72,6 +73,9 @@ pub async fn list(State(app): State<App>, _: Caller, params: Params) -> Result<R
         })?,
     };
     let search = params.get("search");
+    if search.is_some_and(|search| search.chars().count() > LONGEST_SEARCH) {
+        return Err(Problem::bad_request(format!("'search' in the query is longer than {LONGEST_SEARCH} characters.")));
+    }
     let mut found = packages::list(&app.store.database, search, params.get("after"), limit + 1).await?;
     let more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
     if more {
@@ -128,14 +132,9 @@ struct Many {
 pub async fn versions_of_many(
     State(app): State<App>,
     _: Caller,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Json<Vec<VersionAnswer>>, Problem> {
-    let body = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "The body is too large.")
-        }
-        _ => Problem::bad_request("The body broke off."),
-    })?;
+    let body = small(request).await?;
     let asked: Many = serde_json::from_slice(&body)
         .map_err(|_| Problem::bad_request("The body is not JSON like {\"packageIds\":[\"a\"]}."))?;
     if asked.package_ids.len() > MOST_IDS {

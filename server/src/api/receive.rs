@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,23 @@ use crate::store::blobs::{BlobWriter, FreshBlob, hex};
 
 /// How long a client may send nothing.
 const SILENCE: Duration = Duration::from_secs(120);
+
+/// How long a small body may take.
+const SMALL: Duration = Duration::from_secs(30);
+
+/// A body of a few arguments: 2 MiB at most, axum's own limit.
+pub async fn small(request: Request) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(SMALL, Bytes::from_request(request, &())).await.map_err(|_| {
+        let detail = format!("The body was not whole after {} seconds.", SMALL.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+    })?;
+    read.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload-too-large", "The body is too large.")
+        }
+        _ => Problem::bad_request("The body broke off."),
+    })
+}
 
 /// The digest that a client announces in `Repr-Digest`, as hex (RFC 9530). Other algorithms are not looked at.
 pub fn announced(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -63,5 +81,22 @@ async fn fill(writer: &mut BlobWriter, body: Body) -> Result<(), Problem> {
         let Some(frame) = frame else { return Ok(()) };
         let bytes = frame.map_err(|_| Problem::bad_request("The body broke off. Nothing was changed."))?;
         writer.write(bytes).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+    use futures_util::stream;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_body_that_trickles_is_given_up() {
+        let trickle = stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::io::Error>("x"), ()))
+        });
+        let problem = small(Request::new(Body::from_stream(trickle))).await.unwrap_err();
+        assert_eq!(problem.into_response().status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -63,7 +63,8 @@ pub async fn list(
          OR lower(v.display_name) LIKE $2 ESCAPE '\\' OR lower(v.description) LIKE $2 ESCAPE '\\') \
          ORDER BY v.package_id LIMIT $3"
     );
-    let search = search.unwrap_or_default().to_lowercase();
+    // Letters of ASCII alone, as SQLite's lower() and LIKE do: with more, a capital of another script finds nothing.
+    let search = search.unwrap_or_default().to_ascii_lowercase();
     let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(after.unwrap_or_default().to_owned())
