@@ -14,6 +14,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use support::{Server, anonymous, block_on, client_with, context, options, verbose_lines};
 use uss::http::{CertificateAuthority, TransportOptions};
+use uss::package::Manifest;
 use uss::update_service::{
     Content, Invocation, InvokeBody, Invoked, Publish, PublishInstaller, Published, Routes, UpdateService,
 };
@@ -209,6 +210,29 @@ fn catalogues_list_what_is_there_and_name_what_is_not() {
         let error = service.delete(&context, "lib", "1.0.0").await.unwrap_err();
         assert_eq!((error.kind(), error.http_status()), (ErrorKind::PackageNotFound, Some(404)));
         assert_eq!(service.versions(&context, "lib").await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn more_packages_than_a_page_holds_are_listed_to_the_last() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let ids: Vec<String> = (0..1_050).map(|n| format!("p/{n:04}")).collect();
+    let mut arguments = vec!["package".to_owned(), "add".into()];
+    for id in &ids {
+        let manifest = Manifest { id: id.clone(), version: "1.0".into(), ..Manifest::default() };
+        let file = folder.path().join(id.replace('/', "-"));
+        uss::package::write(&manifest, &[], &file, false).unwrap();
+        arguments.push(file.to_str().unwrap().to_owned());
+    }
+    server.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let service = server.client("reader", &server.reader("reader"));
+    block_on(async {
+        for search in [None, Some("p/")] {
+            let found = service.packages(&context(), search).await.unwrap();
+            assert!(found.iter().map(|package| &package.id).eq(&ids), "{} packages", found.len());
+        }
+        assert_eq!(service.versions_of(&context(), &ids).await.unwrap().len(), ids.len());
     });
 }
 
