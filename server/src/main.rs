@@ -1,13 +1,20 @@
 //! A server with the Update Service web API, and the commands that manage it.
 //!
 //! ```text
-//! cli       the commands; serve is one of them
-//! listen    connections
-//! api       the web API, one file a group of calls
-//! tokens    the token core; bearer signs what it gives out
-//! store     rows in a database, blobs in an object store
+//! cli       the commands, one file each; serve is one of them
+//! listen    connections: how many at once, how long each may be silent, how they end; tls: certificate and key
+//! api       the web API: one table of routes, one file a group of calls; auth says who calls, problem how it fails
+//! tokens    the token core: makes values, exchanges them; bearer signs what they are exchanged for, with keys
+//! archive   what a package says of itself
+//! store     rows in a database, blobs in an object store, and the sweep of what nothing needs
+//! config    where all that lies; instant: times as they are kept and told
 //! faults    injected failures, for tests only
 //! ```
+//!
+//! Who may call whom: `cli -> listen, api -> tokens, archive -> store`; nothing calls upward. The commands change the
+//! store itself, with no server between, so they work whether one runs or not. A request goes through `listen`, `api`'s
+//! router and [`api::auth`], which reads the token's state from the store every time. What a request changes, and the
+//! line of the audit table that tells it, is one transaction of `store`.
 //!
 //! Token pages, resumable uploads (tus), people's sessions and the second dialect join `api` as modules of their own.
 // A binary: pub says what a module offers to the others.
