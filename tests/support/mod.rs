@@ -103,7 +103,10 @@ impl Server {
         let data = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.into()).collect();
         let (child, url) = serve(data.path(), "127.0.0.1:0", &arguments);
-        Self { child, url, data, arguments }
+        let server = Self { child, url, data, arguments };
+        // The first user is an administrator, whoever it is; the tests' own users are what they ask for.
+        server.run(&["user", "add", "keeper", "--email", "keeper@example.com", "--admin"]);
+        server
     }
 
     /// `http://127.0.0.1:PORT`.
