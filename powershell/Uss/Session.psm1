@@ -183,13 +183,16 @@ function Open-UssServer {
         $known, $Server, $Options, $credential = Find-UssEnd $Cmdlet $Bound $Options $Side $Server $New
         if ($known) { return @{ Id = $known; Own = $false } }
     }
-    $fields = @('server', $Server) + $Options
-    $secret = $null
+    $fields = @('server', $Server)
+    $secret = $proxy = $null
     if ($null -ne $credential) {
         $fields += 'user', $credential.UserName
         $secret = $credential.Password
     }
-    $id = Open-UssConnection $Cmdlet $fields $secret
+    if ($Options -contains 'proxyCredential') { $proxy, $fields = @(Open-UssProxy $Cmdlet $Options) + $fields }
+    else { $fields += $Options }
+    try { $id = Open-UssConnection $Cmdlet $fields $secret }
+    finally { if ($proxy) { Close-UssConnection $proxy } }
     @{ Id = $id; Own = $true; Server = $Server; Options = $Options; Credential = $credential }
 }
 
@@ -272,11 +275,17 @@ function Get-UssUser {
 }
 
 function Open-UssProxy {
-    # A connection that stands for the proxy's user and password.
-    param($Cmdlet, $Bound)
-    $credential = $Bound['ProxyCredential']
-    if ($credential -isnot [pscredential]) { Stop-UssCredential $Cmdlet 'ProxyCredential' $credential }
-    Open-UssConnection $Cmdlet @('server', $Bound['Proxy'], 'user', $credential.UserName, 'allowUnencryptedAuthentication', 'true') $credential.Password
+    # A connection that stands for the proxy's user and password while another is opened, and the options with it.
+    param($Cmdlet, $Options)
+    $named = @{}
+    for ($at = 0; $at -lt $Options.Length; $at += 2) { $named[$Options[$at]] = $Options[$at + 1] }
+    if (-not $named['proxy']) {
+        Stop-UssCmdlet $Cmdlet 'InvalidArgument' '-ProxyCredential is given without -Proxy.' 'Name the proxy too, or leave its credential out.' 'InvalidArgument' 'ProxyCredential'
+    }
+    $credential = $named['proxyCredential']
+    $named['proxyCredential'] = Open-UssConnection $Cmdlet @('server', $named['proxy'], 'user', $credential.UserName, 'allowUnencryptedAuthentication', 'true') $credential.Password
+    $named['proxyCredential']
+    foreach ($name in $named.Keys) { $name; $named[$name] }
 }
 
 function Stop-UssCredential {
@@ -313,7 +322,7 @@ function Convert-UssOption {
     # The value of a transport option.
     param($Cmdlet, $Bound, $Parameter)
     $value = $Bound[$Parameter]
-    if ($Parameter -eq 'ProxyCredential') { return Open-UssProxy $Cmdlet $Bound }
+    if ($Parameter -eq 'ProxyCredential' -and $value -isnot [pscredential]) { Stop-UssCredential $Cmdlet $Parameter $value }
     if ($Parameter -eq 'SkipCertificateCheck' -and $value -and -not $script:Warned) {
         $script:Warned = $true
         $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the server can read the token.')

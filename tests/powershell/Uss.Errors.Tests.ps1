@@ -171,6 +171,12 @@ Describe 'Servers' {
         "$failure" | Should -Match 'Blocked by policy'
     }
 
+    It 'a proxy that is not there, whose credential leaves nothing behind' {
+        $through = @{ Server = 'http://updates.example.com'; Credential = $a.Credential; AllowUnencryptedAuthentication = $true; ProxyCredential = $a.Credential }
+        Confirm-Error (Get-OnlyError { Connect-UssServer @through -Proxy 'http://127.0.0.1:1' }) 'ConnectionFailed' 'Connect-UssServer' 'ConnectionError'
+        Confirm-Error (Get-OnlyError { Connect-UssServer @through }) 'InvalidArgument' 'Connect-UssServer' 'InvalidArgument'
+    }
+
     It 'a certificate for another name, and no check of it' {
         $key = [System.Security.Cryptography.RSA]::Create(2048)
         $request = [System.Security.Cryptography.X509Certificates.CertificateRequest]::new('CN=other.example', $key, 'SHA256', [System.Security.Cryptography.RSASignaturePadding]::Pkcs1)
