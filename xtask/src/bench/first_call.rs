@@ -3,12 +3,14 @@
 use super::{Bench, Comparison, Contender, timed, verdict};
 use crate::Result;
 
-/// Ends in `InvalidArgument` before any network: an empty password.
+/// Ends in `InvalidArgument` before any network: an empty password. Without its `exit 0` a host may take the caught error
+/// for the script's own.
 const CALL: &str = "\
 Import-Module $env:BENCH_MODULE
 $credential = [pscredential]::new('u', [securestring]::new())
 try { $null = Get-UssPackageVersion x -Server http://127.0.0.1:1 -Credential $credential -ErrorAction Stop; exit 3 }
-catch { if ($_.FullyQualifiedErrorId -notlike 'InvalidArgument,*') { $_; exit 4 } }";
+catch { if ($_.FullyQualifiedErrorId -notlike 'InvalidArgument,*') { $_; exit 4 } }
+exit 0";
 
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let empty = bench.empty_module()?;
