@@ -159,12 +159,6 @@ impl Slot {
         }
     }
 
-    /// The bearer at hand, if it is still good; no exchange.
-    #[must_use]
-    pub fn at_hand(&self) -> Option<Arc<Bearer>> {
-        self.lock().good(Instant::now()).cloned()
-    }
-
     fn start<F>(self: &Arc<Self>, exchange: F) -> Result<(), Error>
     where
         F: Future<Output = Result<Exchanged, Error>> + Send + 'static,
