@@ -115,6 +115,27 @@ pub async fn record(transaction: &mut Transaction<'_, Any>, blob: &FreshBlob) ->
     Ok(())
 }
 
+/// Keeps a fresh blob's objects if the transaction that ended with `outcome` published it, as `takes_it` reads from what
+/// the transaction gave, and removes them if not.
+pub async fn settle<T>(
+    database: &Database,
+    blob: FreshBlob,
+    outcome: Result<T, StoreError>,
+    takes_it: impl FnOnce(&T) -> bool,
+) -> Result<T, StoreError> {
+    let needed = match outcome.as_ref().map(takes_it) {
+        Ok(needed) => needed,
+        // A commit whose answer was lost may have held.
+        Err(_) => !matches!(find(database, &blob.id).await, Ok(None)),
+    };
+    if needed {
+        blob.keep();
+    } else {
+        blob.discard().await;
+    }
+    outcome
+}
+
 /// Forgets a blob; its objects stay for a while, for downloads that have begun. Part of a transaction.
 pub async fn forget(transaction: &mut Transaction<'_, Any>, id: &str) -> Result<(), StoreError> {
     let discard =

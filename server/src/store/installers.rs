@@ -102,24 +102,9 @@ pub async fn publish(
     // A task of its own: whoever asked may go away, but a commit that has begun must be followed to its end before
     // anybody decides whether the objects are needed.
     tokio::spawn(async move {
-        match publish_in_transaction(&store, &blob, &new, force, &by).await {
-            Ok(published @ (Published::Created(_) | Published::Replaced(_))) => {
-                blob.keep();
-                Ok(published)
-            }
-            Ok(other) => {
-                blob.discard().await;
-                Ok(other)
-            }
-            Err(error) => {
-                // A commit whose answer was lost may have held.
-                match blobs::find(&store.database, &blob.id).await {
-                    Ok(None) => blob.discard().await,
-                    Ok(Some(_)) | Err(_) => blob.keep(),
-                }
-                Err(error)
-            }
-        }
+        let outcome = publish_in_transaction(&store, &blob, &new, force, &by).await;
+        let takes_it = |published: &Published| matches!(published, Published::Created(_) | Published::Replaced(_));
+        blobs::settle(&store.database, blob, outcome, takes_it).await
     })
     .await?
 }
