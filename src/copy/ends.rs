@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Body, Catalogue, ContentKey, Destination, Fetched, Outcome, Receipt, Source, Upload};
+use super::{Body, Catalogue, ContentKey, Destination, Fetched, Outcome, Receipt, Source, Upload, UploadLocation};
 use crate::error::Error;
 use crate::operation::Context;
 use crate::update_service::model::{Installer, PackageVersion};
@@ -81,5 +81,27 @@ impl Destination for UpdateService {
             Published::Replaced(_) => Outcome::Replaced,
         };
         Ok(Receipt { outcome, size: stored.size, sha256: stored.sha256.map(Into::into) })
+    }
+    async fn begin(&self, _: &Context, _: &Upload) -> Result<Option<UploadLocation>, Error> {
+        Ok(None)
+    }
+
+    async fn offset(&self, _: &Context, _: &UploadLocation) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
+    async fn append(
+        &self,
+        context: &Context,
+        upload: &Upload,
+        _: &UploadLocation,
+        _: u64,
+        body: Body,
+    ) -> Result<Receipt, Error> {
+        Destination::publish(self, context, upload, body).await
+    }
+
+    async fn abandon(&self, _: &Context, _: &UploadLocation) -> Result<(), Error> {
+        Ok(())
     }
 }

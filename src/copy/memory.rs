@@ -8,7 +8,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::plan::{Existing, Stored, identity};
-use super::{Body, Catalogue, ContentKey, Destination, Digest, Fetched, Outcome, Receipt, Source, Upload};
+use super::{
+    Body, Catalogue, ContentKey, Destination, Digest, Fetched, Outcome, Receipt, Source, Upload, UploadLocation,
+};
 use crate::error::{Error, ErrorKind};
 use crate::operation::Context;
 use crate::update_service::model::{Dependency, Installer, PackageVersion};
@@ -267,6 +269,29 @@ impl Destination for Memory {
         let receipt = self.receive(upload, body, fault).await;
         self.state().running -= 1;
         receipt
+    }
+
+    async fn begin(&self, _: &Context, _: &Upload) -> Result<Option<UploadLocation>, Error> {
+        Ok(None)
+    }
+
+    async fn offset(&self, _: &Context, _: &UploadLocation) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
+    async fn append(
+        &self,
+        context: &Context,
+        upload: &Upload,
+        _: &UploadLocation,
+        _: u64,
+        body: Body,
+    ) -> Result<Receipt, Error> {
+        self.publish(context, upload, body).await
+    }
+
+    async fn abandon(&self, _: &Context, _: &UploadLocation) -> Result<(), Error> {
+        Ok(())
     }
 }
 

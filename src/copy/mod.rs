@@ -90,6 +90,9 @@ pub trait Source: Catalogue {
 }
 
 /// Where content is published.
+///
+/// A side may have uploads that can be gone on with after a break: they are begun, asked for how far they are, and
+/// appended to until they are whole, which publishes them.
 pub trait Destination: Catalogue {
     /// Publishes a content whole or not at all. A body that ends in an error must leave nothing published.
     ///
@@ -103,7 +106,52 @@ pub trait Destination: Catalogue {
         upload: &Upload,
         body: Body,
     ) -> impl Future<Output = Result<Receipt, Error>> + Send;
+
+    /// Begins an upload that can be gone on with. None: the side has none for this content, so [`Self::publish`] it.
+    ///
+    /// # Errors
+    /// As [`Self::publish`], for what can be told before the first byte.
+    fn begin(
+        &self,
+        context: &Context,
+        upload: &Upload,
+    ) -> impl Future<Output = Result<Option<UploadLocation>, Error>> + Send;
+
+    /// How many bytes an upload has. None: it is finished, has expired, or was never there.
+    ///
+    /// # Errors
+    /// What the side or the way to it failed with.
+    fn offset(
+        &self,
+        context: &Context,
+        location: &UploadLocation,
+    ) -> impl Future<Output = Result<Option<u64>, Error>> + Send;
+
+    /// Adds all that an upload still lacks, from byte `from` on; the whole is then published, or not at all. What was
+    /// taken of a body that ends in an error stays, for another `append`.
+    ///
+    /// # Errors
+    /// As [`Self::publish`]. With a [`retry_after`](Error::retry_after) when the upload is elsewhere than at `from`, or
+    /// something else is appending: [`Self::offset`] tells more.
+    fn append(
+        &self,
+        context: &Context,
+        upload: &Upload,
+        location: &UploadLocation,
+        from: u64,
+        body: Body,
+    ) -> impl Future<Output = Result<Receipt, Error>> + Send;
+
+    /// Removes what an upload has. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// What the side or the way to it failed with.
+    fn abandon(&self, context: &Context, location: &UploadLocation) -> impl Future<Output = Result<(), Error>> + Send;
 }
+
+/// Names a begun upload at its side, across processes: an address or a path without a secret and without a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadLocation(pub String);
 
 /// Names one content on any side.
 #[derive(Clone, Debug, PartialEq, Eq)]
