@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::sleep;
 
+use super::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::log::Log;
 
@@ -23,12 +26,14 @@ pub struct Retries {
     pub first_wait: Duration,
     /// No wait of our own is longer.
     pub longest_wait: Duration,
+    /// None: waits are drawn anew each time. With a seed they are the same in each run, so that it can be replayed.
+    pub seed: Option<u64>,
 }
 
 impl Default for Retries {
     /// 8 tries, at most 0.5 s before the first and 30 s before any.
     fn default() -> Self {
-        Self { tries: 8, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(30) }
+        Self { tries: 8, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(30), seed: None }
     }
 }
 
@@ -58,6 +63,7 @@ pub(super) struct Patience {
     label: String,
     log: Log,
     retries: Retries,
+    jitter: StdRng,
     failures: u32,
     /// Answers of 500; progress does not take them back.
     defects: u32,
@@ -66,7 +72,10 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new(label: String, log: Log, retries: Retries) -> Self {
-        Self { label, log, retries, failures: 0, defects: 0, furthest: 0 }
+        // Each content has waits of its own, whichever starts first.
+        let seeded = |seed| StdRng::from_seed(Digest::of(format!("{seed} {label}").as_bytes()).into());
+        let jitter = retries.seed.map_or_else(rand::make_rng, seeded);
+        Self { label, log, retries, jitter, failures: 0, defects: 0, furthest: 0 }
     }
 
     /// Bytes up to `offset` have arrived; if never before, the count starts anew.
@@ -94,7 +103,7 @@ impl Patience {
         let most = self.retries.first_wait.saturating_mul(1 << (self.failures - 1).min(16));
         let most = most.min(self.retries.longest_wait);
         // Full jitter: clients that broke together do not come back together.
-        let wait = asked.saturating_add(most.mul_f64(rand::random_range(0.0..=1.0)));
+        let wait = asked.saturating_add(most.mul_f64(self.jitter.random_range(0.0..=1.0)));
         let (label, failures, tries) = (&self.label, self.failures, self.retries.tries);
         self.log.verbose(|| {
             let seconds = wait.as_secs_f64();
@@ -152,6 +161,24 @@ mod tests {
             patience.reached(offset);
         }
         assert_eq!(patience.pause(&defect, "again").await.unwrap_err().http_status(), Some(500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_of_a_seed_are_the_same_in_each_run_and_others_for_each_content() {
+        let waits = async |label: &str, seed| {
+            let retries = Retries { seed, ..Retries::default() };
+            let mut patience = Patience::new(label.into(), Log::new(LogLevel::None), retries);
+            let began = Instant::now();
+            for _ in 0..8 {
+                patience.pause(&Error::new(ErrorKind::ConnectionFailed, "broken"), "again").await.unwrap();
+            }
+            began.elapsed()
+        };
+        let first = waits("a 1.0", Some(7)).await;
+        assert_eq!(waits("a 1.0", Some(7)).await, first);
+        assert_ne!(waits("a 1.0", Some(8)).await, first);
+        assert_ne!(waits("b 1.0", Some(7)).await, first);
+        assert_ne!(waits("a 1.0", None).await, waits("a 1.0", None).await);
     }
 
     #[test]
