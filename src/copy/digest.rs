@@ -66,7 +66,10 @@ impl fmt::Debug for Digest {
 /// while nothing arrives, and nothing is left running when the transfer is dropped. The queue is bounded by the
 /// transfer's buffer: a chunk keeps its room there until it is hashed.
 #[derive(Default)]
-pub(super) struct Hashing(Arc<Mutex<State>>);
+pub(super) struct Hashing {
+    state: Arc<Mutex<State>>,
+    inline: bool,
+}
 
 #[derive(Default)]
 struct State {
@@ -77,9 +80,14 @@ struct State {
 }
 
 impl Hashing {
+    /// With `inline` nothing runs on another thread: each chunk is hashed as it is pushed.
+    pub(super) fn new(inline: bool) -> Self {
+        Self { inline, ..Self::default() }
+    }
+
     /// Adds the next chunk.
     pub(super) fn push(&self, chunk: Chunk) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.waiting.push_back(chunk);
         self.wake(state);
     }
@@ -91,7 +99,7 @@ impl Hashing {
     pub(super) async fn finish(self) -> Result<Digest, Error> {
         let (sender, receiver) = oneshot::channel();
         {
-            let mut state = lock(&self.0);
+            let mut state = lock(&self.state);
             state.finish = Some(sender);
             self.wake(state);
         }
@@ -101,7 +109,10 @@ impl Hashing {
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         if !std::mem::replace(&mut state.at_work, true) {
             drop(state);
-            let shared = self.0.clone();
+            if self.inline {
+                return work_off(&self.state);
+            }
+            let shared = self.state.clone();
             tokio::task::spawn_blocking(move || work_off(&shared));
         }
     }
@@ -150,14 +161,16 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_are_hashed_in_their_order() {
-        let hashing = Hashing::default();
-        for n in 0..1000_u32 {
-            hashing.push(Chunk::unbounded(n.to_string().into()));
-            if n % 100 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
         let whole: String = (0..1000_u32).map(|n| n.to_string()).collect();
-        assert_eq!(hashing.finish().await.unwrap(), Digest::of(whole.as_bytes()));
+        for inline in [false, true] {
+            let hashing = Hashing::new(inline);
+            for n in 0..1000_u32 {
+                hashing.push(Chunk::unbounded(n.to_string().into()));
+                if n % 100 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(hashing.finish().await.unwrap(), Digest::of(whole.as_bytes()));
+        }
     }
 }

@@ -136,7 +136,7 @@ async fn pump<S: Source, D: Destination>(
     flow: &Flow,
     patience: &mut Patience,
 ) -> Result<(Digest, u64), Break> {
-    let hashing = Hashing::default();
+    let hashing = Hashing::new(job.options.hash_inline);
     let mut withheld: Option<Chunk> = None;
     let mut size = 0;
     while let Some(bytes) = reading.next(patience).await? {

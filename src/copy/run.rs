@@ -27,13 +27,16 @@ pub struct RunOptions {
     pub stall: Duration,
     /// How often and how soon transfers try again.
     pub retries: Retries,
+    /// Hash on the forwarding task, and not beside it: slower, but with no thread whose pace differs from run to run.
+    pub hash_inline: bool,
 }
 
 impl Default for RunOptions {
     /// 4 at once, no limit, 60 s, 8 tries.
     fn default() -> Self {
         let stall = Duration::from_secs(60);
-        Self { throttle_limit: 4, max_bytes_per_second: None, stall, retries: Retries::default() }
+        let retries = Retries::default();
+        Self { throttle_limit: 4, max_bytes_per_second: None, stall, retries, hash_inline: false }
     }
 }
 
