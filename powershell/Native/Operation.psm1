@@ -3,6 +3,9 @@
 Set-StrictMode -Version Latest
 Import-Module "$PSScriptRoot/Native.psm1" -Verbose:$false
 
+# The native functions; every operation asks for them.
+$script:Native = $null
+
 function Close-UssOperation {
     # Frees an operation that -Kept kept; 0 is none.
     param($Id)
@@ -16,7 +19,8 @@ function Invoke-UssOperation {
     # -Limit: give up silently after so many milliseconds. -Destination: errors are about packages on their way there.
     param($Cmdlet, $Fields, $Activity = 'Waiting for the server', $Destination,
         [switch] $Stream, [switch] $Fatal, $Kept, $Limit)
-    $native = Get-UssNative $Cmdlet
+    if ($null -eq $script:Native) { $script:Native = Get-UssNative $Cmdlet }
+    $native = $script:Native
     $out = [long[]] @(0, 0)
     $bytes = Join-UssField $Cmdlet $Fields
     if ($native::uss_op_start($bytes, $bytes.Length, $out)) {
@@ -112,9 +116,11 @@ function Read-UssObject {
         if ($names[0].StartsWith('Deserialized.')) { $names[0] = $names[0].Substring(13) }
         foreach ($property in $Value.PSObject.Properties) {
             $inner = $property.Value
-            if ($inner -is [System.Collections.ArrayList] -or $inner -is [System.Management.Automation.PSCustomObject]) {
-                $property.Value = Read-UssObject $inner
+            # An empty list is most of them, and has nothing to look into.
+            if ($inner -is [System.Collections.ArrayList]) {
+                $property.Value = if ($inner.Count) { Read-UssObject $inner } else { , @() }
             }
+            elseif ($inner -is [System.Management.Automation.PSCustomObject]) { $property.Value = Read-UssObject $inner }
         }
     }
     $Value

@@ -29,7 +29,7 @@ function Invoke-UssCommand {
         $fields = Read-UssField $Cmdlet $Bound $Packages
         Invoke-UssFields $Cmdlet $Bound $Command ($fields + @('connection', $connection.Id))
     }
-    finally { Close-UssServer $connection }
+    finally { if ($connection.Own) { Close-UssServer $connection } }
 }
 
 function Invoke-UssLocalCommand {

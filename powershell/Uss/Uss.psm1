@@ -5,10 +5,8 @@ Set-StrictMode -Version Latest
 function Initialize-Uss {
     # Loads what the cmdlets stand on, at the first call: a script that imports Uss pays little more than for an empty
     # module.
-    if (-not $script:Loaded) {
-        Import-Module "$PSScriptRoot/Session.psm1" -Verbose:$false
-        $script:Loaded = $true
-    }
+    Import-Module "$PSScriptRoot/Session.psm1" -Verbose:$false
+    $script:Loaded = $true
 }
 
 $script:Loaded = $false
@@ -36,7 +34,7 @@ function Connect-UssServer {
         [switch] $NoProxy,
         [string] $CertificateAuthority
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Add-UssConnection $PSCmdlet $PSBoundParameters }
 }
 
@@ -46,7 +44,7 @@ function Disconnect-UssServer {
     param(
         [Parameter(Position = 0)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Remove-UssConnection $PSCmdlet $PSBoundParameters }
 }
 
@@ -55,7 +53,7 @@ function Get-UssConnection {
     [CmdletBinding()]
     [OutputType('Uss.Connection')]
     param()
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Read-UssConnection }
 }
 
@@ -75,7 +73,7 @@ function Get-UssPackage {
         [int] $TimeoutSec,
         [string] $RouteFile
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'packages' }
 }
 
@@ -95,7 +93,7 @@ function Get-UssPackageVersion {
         [int] $TimeoutSec,
         [string] $RouteFile
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     process { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'versions' $PackageId }
 }
 
@@ -116,7 +114,7 @@ function Resolve-UssDependency {
         [string] $RouteFile
     )
     begin {
-        Initialize-Uss
+        if (-not $script:Loaded) { Initialize-Uss }
         $packages = [System.Collections.ArrayList] @()
     }
     process { $packages.AddRange($PackageId) }
@@ -145,7 +143,7 @@ function Copy-UssPackageFromServer {
         [long] $MaxBytesPerSecond
     )
     begin {
-        Initialize-Uss
+        if (-not $script:Loaded) { Initialize-Uss }
         $packages = [System.Collections.ArrayList] @()
     }
     process { $packages.AddRange($PackageId) }
@@ -167,7 +165,7 @@ function New-UssPackage {
         [object[]] $Dependencies,
         [switch] $Force
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end {
         $PSBoundParameters['OutputDir'] = $OutputDir
         if ($PSCmdlet.ShouldProcess($PSCmdlet.GetUnresolvedProviderPathFromPSPath($OutputDir), "Create package $Id $Version")) {
@@ -192,7 +190,7 @@ function Remove-UssPackage {
         [string] $RouteFile
     )
     begin {
-        Initialize-Uss
+        if (-not $script:Loaded) { Initialize-Uss }
         Import-Module "$PSScriptRoot/Command.psm1" -Verbose:$false
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
         [void] $PSBoundParameters.Remove('Force')
@@ -225,7 +223,7 @@ function Test-UssPackage {
         [int] $TimeoutSec,
         [string] $RouteFile
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     process { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'test' $PackageId }
 }
 
@@ -245,7 +243,7 @@ function Get-UssInstaller {
         [int] $TimeoutSec,
         [string] $RouteFile
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'installers' }
 }
 
@@ -266,7 +264,7 @@ function Copy-UssInstallerFromServer {
         [string] $RouteFile,
         [switch] $Force
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy-installer' $WhatIfPreference }
 }
 
@@ -289,6 +287,6 @@ function Invoke-UssMethod {
         [int] $TimeoutSec,
         [string] $RouteFile
     )
-    begin { Initialize-Uss }
+    begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Invoke-UssCommand $PSCmdlet $PSBoundParameters 'invoke' }
 }
