@@ -80,4 +80,19 @@ impl Server {
         self.command(&["package", "add", &file.to_string_lossy()])?;
         Ok(std::fs::remove_file(&file)?)
     }
+
+    /// Makes many packages of version 1.0.0, named with their sizes, and adds them by one command.
+    pub(crate) fn packages(&self, packages: impl Iterator<Item = (String, u64)>) -> Result<()> {
+        let folder = tempfile::tempdir_in(&self.data)?;
+        let mut add = vec!["package".to_owned(), "add".to_owned()];
+        for (id, size) in packages {
+            let file = folder.path().join(format!("{id}.zip"));
+            let mut make = Command::new(&self.program);
+            make.args(["package", "make", "--id", &id, "--version", "1.0.0", "--size", &size.to_string(), "--out"]);
+            process::output(make.arg(&file))?;
+            add.push(file.to_string_lossy().into_owned());
+        }
+        self.command(&add.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok(())
+    }
 }

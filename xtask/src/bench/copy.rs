@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bench, Comparison, Contender, bearer, timed, verdict};
+use super::{Bench, Comparison, Contender, bearer, registry::Registries, timed, verdict};
 use crate::{
     Result, debian,
     process::{self, Running},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The whole process, hash and verification included. It writes what memory the copy took above the idle process.
-const OURS: &str = "\
+pub(super) const OURS: &str = "\
 function Read-Memory($Name) {
     [long] (([IO.File]::ReadAllLines('/proc/self/status') | Where-Object { $_ -match \"^${Name}:\" }) -replace '\\D')
 }
@@ -25,8 +25,9 @@ $null = Connect-UssServer $env:BENCH_SOURCE -Credential (New-Credential $env:BEN
 $null = Connect-UssServer $env:BENCH_DESTINATION -Credential (New-Credential $env:BENCH_DESTINATION_TOKEN)
 [IO.File]::WriteAllText('/proc/self/clear_refs', '5')
 $idle = Read-Memory VmRSS
-$row = Copy-UssPackageFromServer big-package -SourceServer $env:BENCH_SOURCE -Server $env:BENCH_DESTINATION -ErrorAction Stop
-if ($row.Status -ne 'Copied') { exit 3 }
+$rows = Copy-UssPackageFromServer big-package -SourceServer $env:BENCH_SOURCE -Server $env:BENCH_DESTINATION -ErrorAction Stop
+if (-not $rows) { exit 3 }
+foreach ($row in $rows) { if ($row.Status -ne 'Copied') { exit 4 } }
 [IO.File]::WriteAllText($env:BENCH_MEMORY, [string] ((Read-Memory VmHWM) - $idle))";
 
 const CURL: &str = "\
@@ -36,8 +37,16 @@ curl --silent --show-error --fail --header \"@$BENCH_FOLDER/source.header\" \"$B
   | curl --silent --show-error --fail --header \"@$BENCH_FOLDER/destination.header\" \
          --header 'Content-Type: application/zip' --request POST --upload-file - --output /dev/null \"$BENCH_TO\"";
 
+const FILE: &str = "\
+set -euo pipefail
+curl --silent --show-error --fail --header \"@$BENCH_FOLDER/source.header\" --output \"$BENCH_FOLDER/curl.zip\" \"$BENCH_FROM\"
+sha256sum \"$BENCH_FOLDER/curl.zip\" > \"$BENCH_FOLDER/curl.sha256\"
+curl --silent --show-error --fail --header \"@$BENCH_FOLDER/destination.header\" \
+     --header 'Content-Type: application/zip' --request POST --upload-file \"$BENCH_FOLDER/curl.zip\" --output /dev/null \"$BENCH_TO\"
+rm \"$BENCH_FOLDER/curl.zip\"";
+
 pub(super) fn run(bench: &Bench) -> Result<()> {
-    let missing = debian::install(&["rclone", "curl"]);
+    let missing = debian::install(&["rclone", "curl", "skopeo", "docker-registry"]);
     if !missing.is_empty() {
         return Err(format!("copy needs {}: install it, or run this as root on Debian", missing.join(" and ")).into());
     }
@@ -54,6 +63,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let from = format!("{}/api/v1/Packages/content?packageId=big-package&version=1.0.0", source.address);
     let to = format!("{}/api/v1/Packages?packageId=big-package&version=1.0.0", destination.address);
     let webdav = WebDav::start(folder)?;
+    let registries = Registries::start(folder, bench.size)?;
 
     let absent = || delete(&to, folder);
     let memory = folder.join("memory");
@@ -74,6 +84,18 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
             timed(command.args(["-c", CURL]).env("BENCH_FOLDER", folder).env("BENCH_FROM", &from).env("BENCH_TO", &to))
         }),
         Contender::new("rclone http->webdav", || webdav.copy(&from, folder)),
+        Contender::new("curl to a file, sha256sum, curl from the file", || {
+            absent()?;
+            let mut command = Command::new("bash");
+            timed(command.args(["-c", FILE]).env("BENCH_FOLDER", folder).env("BENCH_FROM", &from).env("BENCH_TO", &to))
+        }),
+        Contender::new("the copy engine in a process without PowerShell", || {
+            absent()?;
+            let mut command = Command::new(&bench.copy);
+            command.args([&source.address, "big-package", &destination.address]);
+            timed(command.env("SOURCE_TOKEN", &tokens.0).env("DESTINATION_TOKEN", &tokens.1))
+        }),
+        Contender::new("skopeo between two registries", || registries.copy()),
         Contender::new("a bare relay in one process, no hashing", || {
             absent()?;
             let mut command = Command::new(&bench.relay);
@@ -84,7 +106,11 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     comparison.print(&format!("One package of {} MiB, loopback", bench.size >> 20));
     verdict("against curl", comparison.ratio(1), "x", 1.0);
     verdict("against rclone", comparison.ratio(2), "x", 0.5);
-    verdict("against the bare relay", comparison.ratio(3), "x", 1.25);
+    verdict("against curl with a file", comparison.ratio(3), "x", 1.0);
+    verdict("against the bare relay", comparison.ratio(6), "x", 1.15);
+    verdict("against skopeo", comparison.ratio(5), "x", 1.0);
+    verdict("the engine without PowerShell against rclone", comparison.between(4, 2), "x", 0.5);
+    verdict("the engine without PowerShell against the bare relay", comparison.between(4, 6), "x", 1.15);
     peaks.sort_by(f64::total_cmp);
     verdict("memory above the idle process, worst", peaks.last().copied().unwrap_or(f64::INFINITY), " MiB", 64.0);
     Ok(())

@@ -5,9 +5,15 @@
 
 mod bearer;
 mod copy;
+mod copy_fan;
+mod copy_many;
+mod copy_memory;
 mod first_call;
 mod import;
+mod link;
 mod query;
+mod registry;
+mod sim;
 
 use std::{
     fs,
@@ -25,12 +31,16 @@ use crate::{
 
 type Benchmark = fn(&Bench) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 5] = [
+const BENCHMARKS: [(&str, Benchmark); 9] = [
     ("import", import::run),
     ("first-call", first_call::run),
     ("query", query::run),
     ("copy", copy::run),
+    ("copy-many", copy_many::run),
+    ("copy-fan", copy_fan::run),
+    ("copy-memory", copy_memory::run),
     ("bearer", bearer::run),
+    ("sim", sim::run),
 ];
 
 /// What the benchmarks share: the release build, a staged module, PowerShell, a folder of the run's own.
@@ -39,6 +49,7 @@ struct Bench {
     module: PathBuf,
     server: PathBuf,
     relay: PathBuf,
+    copy: PathBuf,
     folder: tempfile::TempDir,
     runs: Option<usize>,
     size: u64,
@@ -57,12 +68,25 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         }
     }
     if chosen.is_empty() {
-        chosen.extend(BENCHMARKS.iter());
+        // Not the simulation: it proves, and takes an hour.
+        chosen.extend(BENCHMARKS.iter().filter(|(name, _)| *name != "sim"));
     }
     let pwsh = pwsh::find()?;
     let built = workspace::build(
         Profile::Release,
-        &["-p", "uss", "-p", "uss-server", "--lib", "--bin", "uss-server", "--example", "bare_relay"],
+        &[
+            "-p",
+            "uss",
+            "-p",
+            "uss-server",
+            "--lib",
+            "--bin",
+            "uss-server",
+            "--example",
+            "bare_relay",
+            "--example",
+            "copy_package",
+        ],
     )?;
     let folder = workspace::temporary_folder("bench")?;
     let modules = stage::stage(&built.library()?, &folder.path().join("modules"))?;
@@ -72,6 +96,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         module: module.join("Uss.psd1"),
         server: built.program("uss-server")?,
         relay: built.program("bare_relay")?,
+        copy: built.program("copy_package")?,
         folder,
         runs,
         size,
@@ -134,6 +159,8 @@ impl Comparison {
             );
             for turn in 0..contenders.len() {
                 let which = (turn + round) % contenders.len();
+                // What the one before has left to be written is not for this one to wait for.
+                process::run(&mut Command::new("sync"))?;
                 if let (Some(contender), Some(times)) = (contenders.get_mut(which), times.get_mut(which)) {
                     let time = (contender.once)().map_err(|error| format!("{}: {error}", contender.name))?;
                     if round > 0 {
@@ -153,7 +180,12 @@ impl Comparison {
 
     /// Our median as a multiple of another's.
     fn ratio(&self, peer: usize) -> f64 {
-        self.median(0).as_secs_f64() / self.median(peer).as_secs_f64()
+        self.between(0, peer)
+    }
+
+    /// One median as a multiple of another's.
+    fn between(&self, which: usize, peer: usize) -> f64 {
+        self.median(which).as_secs_f64() / self.median(peer).as_secs_f64()
     }
 
     fn print(&self, title: &str) {
