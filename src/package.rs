@@ -26,6 +26,9 @@ pub const MANIFEST: &str = "Manifest.json";
 /// An id is at most this long, in characters: it has to fit into URLs, file names and database keys.
 pub const MAX_ID_LENGTH: usize = 256;
 
+/// The longest name of an archive without `.zip`, in bytes: file systems take 255, and something may be added to it.
+const LONGEST_STEM: usize = 230;
+
 /// What a package says of itself. Keys that only installed clients use, and unknown ones, are kept in `other`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -88,19 +91,10 @@ impl Manifest {
         Ok(())
     }
 
-    /// The archive's usual name: `bundle-my-pos-1.0.0.zip`.
-    ///
-    /// An id so long that file systems would refuse the name (over 255 bytes) is cut, and a digest of the whole id and
-    /// version keeps the names of different packages apart.
+    /// The archive's usual name: [`file_name`].
     #[must_use]
     pub fn file_name(&self) -> String {
-        let name = format!("{}-{}", self.id.replace('/', "-"), self.version);
-        if name.len() <= 250 {
-            return format!("{name}.zip");
-        }
-        let digest = write::hex(&write::digest_of(&[self.id.as_bytes(), b"\0", self.version.as_bytes()]));
-        let fitting = |text: &str, length| text.chars().take(length).collect::<String>();
-        format!("{}-{}.zip", fitting(&name, 200), fitting(&digest, 32))
+        file_name(&self.id, &self.version)
     }
 }
 
@@ -108,6 +102,24 @@ impl fmt::Display for Manifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.id, self.version)
     }
+}
+
+/// The usual name of a package's archive: `bundle_my-pos-1.0.0.zip`.
+///
+/// No two packages have one name, as an id holds no underscore, no dot, and a version begins with digits and a dot; and
+/// all systems take it. Where names do not differ by case, versions that differ by nothing else have one name.
+///
+/// An id so long that file systems would refuse the name, or a longer one that begins with it (over 255 bytes), is cut,
+/// and a digest of the whole id and version keeps the names of different packages apart.
+#[must_use]
+pub fn file_name(id: &str, version: &str) -> String {
+    let name = format!("{}-{version}", id.replace('/', "_"));
+    if name.len() <= LONGEST_STEM {
+        return format!("{name}.zip");
+    }
+    let digest = write::hex(&write::digest_of(&[id.as_bytes(), b"\0", version.as_bytes()]));
+    let fitting = |text: &str, length| text.chars().take(length).collect::<String>();
+    format!("{}-{}.zip", fitting(&name, LONGEST_STEM - 33), fitting(&digest, 32))
 }
 
 /// Whether a text is a package id: `^[a-z0-9/-]+$`, at most [`MAX_ID_LENGTH`] characters.
@@ -211,9 +223,10 @@ mod tests {
 
     #[test]
     fn file_names_replace_slashes_and_fit_file_systems() {
-        assert_eq!(manifest("bundle/my-pos", "1.0-rc+a").file_name(), "bundle-my-pos-1.0-rc+a.zip");
+        assert_eq!(manifest("bundle/my-pos", "1.0-rc+a").file_name(), "bundle_my-pos-1.0-rc+a.zip");
+        assert_ne!(file_name("a/b", "1.0"), file_name("a-b", "1.0"));
         let long = |last: &str| manifest(&("a".repeat(250) + last), "1.0").file_name();
-        assert!(long("b").len() <= 255 && long("b").ends_with(".zip"));
+        assert!(long("b").len() <= 234 && long("b").ends_with(".zip"));
         assert_ne!(long("b"), long("c"));
     }
 }

@@ -331,7 +331,7 @@ mod tests {
         let output = folder.path().join("out");
         fs::create_dir(&output).unwrap();
         let file = write(&manifest(), &[input, folder.path().join("Package.psm1")], &output, false).unwrap();
-        assert_eq!(file.path, output.join("bundle-my-pos-1.2.0-rc.1.zip"));
+        assert_eq!(file.path, output.join("bundle_my-pos-1.2.0-rc.1.zip"));
         assert_eq!((file.id.as_str(), file.version.as_str()), ("bundle/my-pos", "1.2.0-rc.1"));
         assert_eq!(names(&file.path), ["Manifest.json", "Package.psm1", "bin/a.txt"]);
         assert_eq!(read_manifest(File::open(&file.path).unwrap()).unwrap(), manifest());

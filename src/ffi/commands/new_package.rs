@@ -21,7 +21,7 @@ fieldset! {
         description: Option<String>,
         /// The manifest's Version.
         version: String,
-        /// The folder that the archive is written to, as ID-VERSION.zip.
+        /// The folder that the archive is written to, as ID-VERSION.zip, with _ for each slash of the id.
         output_dir: PathBuf,
         /// Files and folders that go into the archive.
         input_path: Vec<PathBuf>,
