@@ -61,6 +61,19 @@ pub trait Catalogue: Clone + Send + Sync + 'static {
         ids: &[String],
     ) -> impl Future<Output = Result<HashMap<String, Vec<PackageVersion>>, Error>> + Send;
 
+    /// The digest of a content that [`Self::versions_of`] told without one, for a side that has to compute it and so
+    /// does it for those alone that are asked for. None: not told.
+    ///
+    /// # Errors
+    /// What reading the content failed with.
+    fn digest(
+        &self,
+        _context: &Context,
+        _content: &ContentKey,
+    ) -> impl Future<Output = Result<Option<Digest>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// All installers.
     ///
     /// # Errors

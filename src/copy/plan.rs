@@ -83,7 +83,7 @@ pub async fn plan<S: Source, D: Destination>(
     ids.dedup();
     let mut actions = Vec::new();
     for destination in destinations {
-        match existing_packages(context, destination, &ids).await {
+        match existing_alike(context, destination, &ids, &items).await {
             Ok(existing) => actions.push(decide(&items, &existing, source, destination, options.force, &mut problems)),
             Err(error) => problems.push(error),
         }
@@ -215,6 +215,23 @@ pub(super) async fn existing_packages<C: Catalogue>(
     Ok(versions.map(|v| ((v.package_id.clone(), version_identity(&v.version)), stored(&v))).collect())
 }
 
+/// [`existing_packages`], with the digests of those that cannot be told from the items without.
+async fn existing_alike<C: Catalogue>(
+    context: &Context,
+    side: &C,
+    ids: &[String],
+    items: &[Item],
+) -> Result<Existing, Error> {
+    let mut existing = existing_packages(context, side, ids).await?;
+    for item in items {
+        let Some(there) = existing.get_mut(&identity(&item.content)) else { continue };
+        if there.sha256.is_none() && (item.size.is_none() || there.size.is_none() || item.size == there.size) {
+            there.sha256 = side.digest(context, &item.content).await?;
+        }
+    }
+    Ok(existing)
+}
+
 pub(super) async fn existing_installers<C: Catalogue>(context: &Context, side: &C) -> Result<Existing, Error> {
     let installers = side.installers(context).await?.into_iter();
     Ok(installers
@@ -232,7 +249,11 @@ pub(super) async fn stored<C: Catalogue>(
         ContentKey::Package { id, .. } => existing_packages(context, side, std::slice::from_ref(id)).await?,
         ContentKey::Installer(_) => existing_installers(context, side).await?,
     };
-    Ok(existing.get(&identity(content)).copied())
+    let Some(mut stored) = existing.get(&identity(content)).copied() else { return Ok(None) };
+    if stored.sha256.is_none() {
+        stored.sha256 = side.digest(context, content).await?;
+    }
+    Ok(Some(stored))
 }
 
 /// What happens to each item at a destination, given what is there.
