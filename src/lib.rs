@@ -3,6 +3,7 @@
 //! The rooms, and who may call whom (nothing calls upward):
 //!
 //! ```text
+//! ffi -> folder -> copy | package
 //! ffi -> update_service | copy -> connection -> bearer | http -> secret | server_url | error | log
 //! version, version_query, package, selection, wildcard, instant: pure, callable from anywhere
 //! operation, runtime: where everything runs
@@ -19,6 +20,7 @@ pub mod connection;
 pub mod copy;
 pub mod error;
 pub mod ffi;
+pub mod folder;
 pub mod http;
 mod instant;
 pub mod log;
