@@ -348,14 +348,39 @@ int32_t uss_secret_take(uint64_t secret,
  *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
  *     WouldReplace. With problems: each as an error item, then the operation fails.
  *
+ * plan-save
+ *   Plans to save packages and what they need in a folder. The operation holds the plan for the command copy.
+ *     source (id of a connection): Where they come from.
+ *     outputDir (path): The folder, which exists. Each package becomes ID-VERSION.zip, with _ for each slash of
+ *       the id.
+ *     packageId (list of texts, one at least): The packages.
+ *     versionQuery (list of texts): Which version of each, in the same order; empty is the newest. If not given:
+ *       the newest of all.
+ *     force (boolean, false if not given): Replaces files with other bytes.
+ *     skipDependencyCheck (boolean, false if not given): Only what is named, not what it needs.
+ *     includeOptional (boolean, false if not given): Dependencies that are not needed to work, too.
+ *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
+ *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *
+ * plan-import
+ *   Plans to publish package files. What a file needs is among them, or at each destination already. The
+ *     operation holds the plan for the command copy.
+ *     inputPath (list of paths): The files.
+ *     destination (list of ids of connections): Where they go; each gets all of them.
+ *     force (boolean, false if not given): Replaces other bytes under the same id and version.
+ *     skipDependencyCheck (boolean, false if not given): Publishes the files in their order, whatever they need.
+ *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
+ *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *
  * copy
  *   Copies what a plan shows. A plan is copied once.
- *     plan (id of an operation): The ended operation of plan-copy or plan-copy-installer, not yet freed.
+ *     plan (id of an operation): The ended operation of plan-copy, plan-copy-installer, plan-save or
+ *       plan-import, not yet freed.
  *     throttleLimit (optional whole number): Transfers at once; 4 if not given.
  *     maxBytesPerSecond (optional whole number): Bytes per second, all transfers together; as fast as it goes if
  *       not given.
  *   Rows: Uss.CopyResult as each package ends, with the status Copied, Skipped or Replaced; an error item for
- *     each that fails, and for each that needs one that failed.
+ *     each that fails, and for each that needs one that failed. Of a plan of plan-save: Uss.PackageFile instead.
  *
  * installers
  *   The installers of a server.
@@ -387,7 +412,8 @@ int32_t uss_secret_take(uint64_t secret,
  *     displayName (optional text): The manifest's DisplayName.
  *     description (optional text): The manifest's Description.
  *     version (text): The manifest's Version.
- *     outputDir (path): The folder that the archive is written to, as ID-VERSION.zip.
+ *     outputDir (path): The folder that the archive is written to, as ID-VERSION.zip, with _ for each slash of
+ *       the id.
  *     inputPath (list of paths): Files and folders that go into the archive.
  *     dependencyId (list of texts): The packages that it needs.
  *     dependencyVersionQuery (list of texts): Which version of each, in the same order; if not given, the

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::copy;
 use crate::error::Error;
+use crate::folder::Folder;
 use crate::instant;
 use crate::package;
 use crate::update_service::model as api;
@@ -357,6 +358,24 @@ impl From<package::PackageFile> for PackageFile {
             size: file.size,
             sha256: file.sha256,
         }
+    }
+}
+
+impl PackageFile {
+    /// The file that a saved package is.
+    pub(super) fn saved(row: copy::CopyResult, folder: &Folder) -> Result<Self, Error> {
+        // One that was there may be named by another spelling of its version.
+        let path = match row.status {
+            copy::Status::Skipped => folder.file_of(&row.id, &row.version)?,
+            _ => folder.place_of(&row.id, &row.version),
+        };
+        Ok(Self {
+            path: path.display().to_string(),
+            id: row.id,
+            version: row.version,
+            size: row.size.unwrap_or_default(),
+            sha256: row.sha256.unwrap_or_default(),
+        })
     }
 }
 

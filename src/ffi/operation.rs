@@ -10,6 +10,7 @@ use super::model::{ErrorItem, Row};
 use super::{Fields, Out, USS_OK, USS_PENDING, USS_READY, buffer, clixml, copied, guard, guard_quietly, panics};
 use crate::copy::Plan;
 use crate::error::{Error, ErrorKind};
+use crate::folder::{Folder, PackageFiles};
 use crate::log::{Log, LogRecord};
 use crate::operation::{self, Context, Delivery, Output, PROGRESS_LENGTH, Page};
 use crate::update_service::UpdateService;
@@ -156,11 +157,19 @@ pub(super) struct Operation {
     plan: PlanSlot,
 }
 
-/// A plan between two servers.
-pub(super) type ServerPlan = Plan<UpdateService, UpdateService>;
+/// A plan that the command copy can run.
+#[derive(Debug)]
+pub(super) enum AnyPlan {
+    /// From a server to servers.
+    Servers(Plan<UpdateService, UpdateService>),
+    /// From a server to a folder.
+    Save(Plan<UpdateService, Folder>, Folder),
+    /// From files to servers.
+    Import(Plan<PackageFiles, UpdateService>),
+}
 
 /// Where a planning operation leaves its plan for the copy.
-type PlanSlot = Arc<Mutex<Option<ServerPlan>>>;
+type PlanSlot = Arc<Mutex<Option<AnyPlan>>>;
 
 /// What a command works with.
 pub(super) struct Run {
@@ -183,7 +192,7 @@ impl Run {
     }
 
     /// Leaves a plan for the copy, and keeps it until this operation is freed.
-    pub(super) fn keep_plan(&self, plan: ServerPlan) {
+    pub(super) fn keep_plan(&self, plan: AnyPlan) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
     }
 
@@ -208,7 +217,7 @@ impl Operation {
     }
 
     /// The plan that this operation made; a plan is copied once.
-    pub(super) fn take_plan(&self) -> Option<ServerPlan> {
+    pub(super) fn take_plan(&self) -> Option<AnyPlan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

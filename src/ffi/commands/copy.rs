@@ -1,18 +1,19 @@
-//! `copy`: does what a plan says. Cmdlets: Copy-UssPackageFromServer, Copy-UssInstallerFromServer.
+//! `copy`: does what a plan says. Cmdlets: Copy-UssPackageFromServer, Copy-UssInstallerFromServer, Save-UssPackage,
+//! Import-UssPackage.
 
 use std::sync::Arc;
 
 use super::{Command, fieldset};
 use crate::copy::{self, RunOptions};
 use crate::error::{Error, ErrorKind};
-use crate::ffi::model::{CopyResult, Row};
-use crate::ffi::operation::{Operation, Run};
+use crate::ffi::model::{CopyResult, PackageFile, Row};
+use crate::ffi::operation::{AnyPlan, Operation, Run};
 use crate::operation::Delivery;
 
 fieldset! {
     /// Copies what a plan shows. A plan is copied once.
     pub(super) struct Copy as "copy" {
-        /// The ended operation of plan-copy or plan-copy-installer, not yet freed.
+        /// The ended operation of plan-copy, plan-copy-installer, plan-save or plan-import, not yet freed.
         plan: Arc<Operation>,
         /// Transfers at once; 4 if not given.
         throttle_limit: Option<u64>,
@@ -23,13 +24,14 @@ fieldset! {
 
 impl Command for Copy {
     const ROWS: &'static str = "Uss.CopyResult as each package ends, with the status Copied, Skipped or Replaced; an \
-                                error item for each that fails, and for each that needs one that failed.";
+                                error item for each that fails, and for each that needs one that failed. Of a plan \
+                                of plan-save: Uss.PackageFile instead.";
     const DELIVERY: Delivery = Delivery::Streaming;
 
     async fn run(self, run: Run) -> Result<(), Error> {
         let plan = self.plan.take_plan().ok_or_else(|| {
             Error::new(ErrorKind::InvalidArgument, "The operation holds no plan.")
-                .with_hint("Give an operation of plan-copy that has ended well, and copy its plan once.")
+                .with_hint("Give a planning operation that has ended well, and copy its plan once.")
                 .with_target("plan")
         })?;
         let standard = RunOptions::default();
@@ -39,9 +41,19 @@ impl Command for Copy {
             max_bytes_per_second: self.max_bytes_per_second,
             ..standard
         };
-        let on_row = |row: Result<copy::CopyResult, Error>| {
+        let copied = |row: Result<copy::CopyResult, Error>| {
             run.output.push(row.map(|row| Row::from(CopyResult::from(row))));
         };
-        copy::run(&run.context, plan, &options, on_row).await
+        match plan {
+            AnyPlan::Servers(plan) => copy::run(&run.context, plan, &options, copied).await,
+            AnyPlan::Import(plan) => copy::run(&run.context, plan, &options, copied).await,
+            AnyPlan::Save(plan, folder) => {
+                let saved = |row: Result<copy::CopyResult, Error>| {
+                    let file = row.and_then(|row| PackageFile::saved(row, &folder));
+                    run.output.push(file.map(Row::from));
+                };
+                copy::run(&run.context, plan, &options, saved).await
+            }
+        }
     }
 }

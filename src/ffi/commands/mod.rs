@@ -51,6 +51,8 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<resolve::Resolve>(),
     Entry::of::<plan::PlanCopy>(),
     Entry::of::<plan::PlanCopyInstaller>(),
+    Entry::of::<plan::PlanSave>(),
+    Entry::of::<plan::PlanImport>(),
     Entry::of::<copy::Copy>(),
     Entry::of::<installers::Installers>(),
     Entry::of::<remove::Remove>(),
