@@ -144,6 +144,8 @@ fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
     let mut command = pwsh::command(pwsh);
     command.args(["-Command", script]);
     command.env("USS_TEST_SUITE", workspace::root().join("tests/powershell"));
+    // What copies leave to go on with is the run's own, and not of whoever runs the tests.
+    command.env("XDG_STATE_HOME", workspace::scratch()?.join("state"));
     command.env("USS_TEST_MODULE", module).env("USS_TEST_SERVER", built.program("uss-server")?);
     let status = process::stream(&mut command, |line| reader.line(line))?;
     if status.code() == Some(77) {
