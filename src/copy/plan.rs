@@ -282,6 +282,8 @@ pub(super) fn decide<S: Source, D: Destination>(
                 problems.push(exists(item, &source.name(), &destination.name()));
                 Action::Skip
             }
+            // With other bytes there, a copy would be refused in spite of the force.
+            None if force && there.is_some() => Action::Replace,
             None => Action::Copy,
         });
     }

@@ -140,8 +140,13 @@ async fn where_no_digest_is_told_the_destination_compares() {
     let there = Memory::new("http://b");
     there.add("app", "1.0", "app 1.0", &[]);
     there.state().silent = true;
-    let plan = plan(&context(), &source, &[there], &ask(&["app"]), &PlanOptions::default()).await.unwrap();
-    assert_eq!(plan.rows()[0].status, Status::WouldCopy);
+    let status = async |force| {
+        let options = PlanOptions { force, ..PlanOptions::default() };
+        let plan = plan(&context(), &source, std::slice::from_ref(&there), &ask(&["app"]), &options).await.unwrap();
+        plan.rows()[0].status
+    };
+    assert_eq!(status(false).await, Status::WouldCopy);
+    assert_eq!(status(true).await, Status::WouldReplace, "it may have other bytes, which are to be replaced");
 }
 
 #[tokio::test]
