@@ -1,0 +1,357 @@
+//! Plays a schedule: the servers, the client that people start again until all is done, and what goes wrong meanwhile.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+use turmoil::Sim;
+use uss::copy::{CopyResult, Digest, PlanOptions, Request, Retries, RunOptions, Status, plan, run};
+use uss::log::{Log, LogLevel, LogRecord};
+use uss::operation::Context;
+use uss::{Error, ErrorKind};
+
+use super::ends::{End, Way};
+use super::observer::{self, Observer};
+use super::schedule::{CLIENT, Event, Habits, SOURCE, Schedule};
+use super::server::serve;
+use super::store::Store;
+
+/// One step of the network. Within it each host's time still goes on by milliseconds.
+const TICK: Duration = Duration::from_millis(10);
+
+/// No run may take longer once all is well, and none before for longer than the faults and this.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Plays the schedule. `keep_lines`: all that happens is kept as text.
+pub(crate) fn play(schedule: Schedule, keep_lines: bool) -> observer::End {
+    let observer = Observer::new(keep_lines);
+    let mut network = turmoil::Builder::new();
+    network
+        .rng_seed(schedule.seed)
+        .tick_duration(TICK)
+        .simulation_duration(LONGEST * 10)
+        .min_message_latency(Duration::ZERO)
+        .max_message_latency(schedule.latency)
+        .tcp_capacity(64);
+    let mut stage = Stage::new(network.build(), schedule, observer.clone());
+    if let Err(why) = stage.play() {
+        observer.violated(why);
+    }
+    drop(stage);
+    observer.end()
+}
+
+struct Stage<'a> {
+    sim: Sim<'a>,
+    schedule: Arc<Schedule>,
+    observer: Observer,
+    source: Store,
+    stores: BTreeMap<String, Store>,
+    client: Arc<Client>,
+    /// Made so many contents.
+    contents: u64,
+}
+
+impl Stage<'_> {
+    fn new(mut sim: Sim<'_>, schedule: Schedule, observer: Observer) -> Stage<'_> {
+        let graph = Arc::new(schedule.packages.clone());
+        let mut stores = BTreeMap::new();
+        for (number, side) in std::iter::once(&schedule.source).chain(&schedule.destinations).enumerate() {
+            let store = Store::new(schedule.seed ^ number as u64, side, graph.clone(), observer.clone());
+            let (software, chunk) = (store.clone(), schedule.chunk);
+            sim.host(side.host.as_str(), move || serve(software.clone(), chunk));
+            stores.insert(side.host.clone(), store);
+        }
+        let schedule = Arc::new(schedule);
+        let client = Arc::new(Client::new(schedule.clone(), stores.clone(), observer.clone()));
+        let mut stage = Stage { sim, source: stores[SOURCE].clone(), stores, client, observer, contents: 0, schedule };
+        stage.fill();
+        let client = stage.client.clone();
+        stage.sim.host(CLIENT, move || client.clone().work());
+        stage
+    }
+
+    /// What is there before anyone copies.
+    fn fill(&mut self) {
+        let schedule = self.schedule.clone();
+        for place in 0..schedule.packages.len() {
+            let content = self.change(place);
+            for side in &schedule.destinations {
+                if side.has_other.contains(&place) {
+                    let other = Bytes::from(format!("other than {}", schedule.packages[place].id));
+                    self.stores[&side.host].put(&schedule.packages[place].id, other);
+                } else if side.has.contains(&place) {
+                    self.stores[&side.host].put(&schedule.packages[place].id, content.clone());
+                }
+            }
+        }
+    }
+
+    /// Gives the source a new content of a package.
+    fn change(&mut self, package: usize) -> Bytes {
+        self.contents += 1;
+        let pack = &self.schedule.packages[package];
+        let mut state = self.schedule.seed ^ (self.contents << 32);
+        let bytes: Bytes = (0..pack.size)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            })
+            .collect();
+        self.observer.source_has(&pack.id, Digest::of(&bytes));
+        self.source.put(&pack.id, bytes.clone());
+        bytes
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        for (at, event) in self.schedule.events.clone() {
+            self.until(|stage| stage.sim.elapsed() >= at)?;
+            self.happens(&event);
+        }
+        let healed = self.schedule.healed;
+        self.until(|stage| stage.sim.elapsed() >= healed)?;
+        self.heal();
+        if self.schedule.killed_when_healed {
+            self.kill_client();
+        } else {
+            self.client.is_last.store(true, Ordering::Relaxed);
+            self.until(|stage| !stage.sim.is_host_running(CLIENT))?;
+        }
+        // Whatever happened before: started again, it copies everything.
+        self.client.is_last.store(true, Ordering::Relaxed);
+        self.client.must_succeed.store(true, Ordering::Relaxed);
+        self.sim.bounce(CLIENT);
+        self.until(|stage| !stage.sim.is_host_running(CLIENT))?;
+        self.is_all_there();
+        Ok(())
+    }
+
+    /// Lets time go on until `done`, for a bounded time.
+    fn until(&mut self, done: impl Fn(&mut Self) -> bool) -> Result<(), String> {
+        let end = self.sim.elapsed() + LONGEST;
+        while !done(self) {
+            if self.observer.is_violated() {
+                return Err("the schedule ended there".into());
+            }
+            if self.sim.elapsed() > end {
+                return Err(format!("after {} s the client still works", LONGEST.as_secs()));
+            }
+            self.sim.step().map_err(|error| format!("a host failed: {error}"))?;
+        }
+        Ok(())
+    }
+
+    fn happens(&mut self, event: &Event) {
+        self.observer.note("network", format_args!("{:?} {event:?}", self.sim.elapsed()));
+        match event {
+            Event::Hold { host } => self.sim.hold(CLIENT, host.as_str()),
+            Event::Release { host } => self.sim.release(CLIENT, host.as_str()),
+            Event::Partition { host } => self.sim.partition(CLIENT, host.as_str()),
+            Event::PartitionOneWay { from, to } => self.sim.partition_oneway(from.as_str(), to.as_str()),
+            Event::Repair { host } => self.repair(host),
+            Event::Lossy { host } => self.sim.set_link_fail_rate(CLIENT, host.as_str(), 0.05),
+            Event::Crash { host } => {
+                self.sim.crash(host.as_str());
+                self.stores[host].crash();
+            }
+            Event::Restart { host } => self.restart(host),
+            Event::KillClient => {
+                self.kill_client();
+                self.sim.bounce(CLIENT);
+            }
+            Event::Change { package } => drop(self.change(*package)),
+            Event::Expire { host } => self.stores[host].expire(),
+        }
+        let name = match event {
+            Event::Hold { .. } => "messages were held",
+            Event::Release { .. } => "messages were released",
+            Event::Partition { .. } => "a network was cut",
+            Event::PartitionOneWay { .. } => "a network was cut in one direction",
+            Event::Repair { .. } => "a network was repaired",
+            Event::Lossy { .. } => "a network lost messages",
+            Event::Crash { .. } => "a server crashed",
+            Event::Restart { .. } => "a server was restarted",
+            Event::KillClient => "the client died",
+            Event::Change { .. } => "the source changed",
+            Event::Expire { .. } => "uploads were to expire",
+        };
+        self.observer.met(name);
+    }
+
+    fn repair(&self, host: &str) {
+        self.sim.repair(CLIENT, host);
+    }
+
+    fn restart(&mut self, host: &str) {
+        if !self.sim.is_host_running(host) {
+            self.sim.bounce(host);
+        }
+    }
+
+    fn kill_client(&mut self) {
+        if self.sim.is_host_running(CLIENT) {
+            self.observer.met("the client died in its work");
+        }
+        self.sim.crash(CLIENT);
+    }
+
+    /// From now on nothing goes wrong any more.
+    fn heal(&mut self) {
+        self.observer.note("network", format_args!("{:?} is well", self.sim.elapsed()));
+        for host in self.stores.keys().cloned().collect::<Vec<_>>() {
+            self.sim.set_link_fail_rate(CLIENT, host.as_str(), 0.0);
+            self.sim.release(CLIENT, host.as_str());
+            self.repair(&host);
+            self.restart(&host);
+            self.stores[&host].heal();
+        }
+        self.client.ways.values().for_each(|way| way.doubles.lock().unwrap().clear());
+    }
+
+    fn is_all_there(&self) {
+        let packages = &self.schedule.packages;
+        let mut needed: Vec<usize> = self.schedule.requested.clone();
+        let mut next = 0;
+        while let Some(place) = needed.get(next) {
+            needed.extend(&packages[*place].needs);
+            next += 1;
+        }
+        for side in &self.schedule.destinations {
+            for place in &needed {
+                let id = &packages[*place].id;
+                if self.stores[&side.host].package(id) != self.source.package(id) {
+                    self.observer.violated(format!("{id} is not on {} at the end", side.host));
+                }
+            }
+        }
+    }
+}
+
+/// The client's process, and who starts it again when it failed.
+struct Client {
+    schedule: Arc<Schedule>,
+    stores: BTreeMap<String, Store>,
+    ways: BTreeMap<String, Arc<Way>>,
+    observer: Observer,
+    runs: AtomicU32,
+    /// It is not started again.
+    is_last: AtomicBool,
+    must_succeed: AtomicBool,
+}
+
+impl Client {
+    fn new(schedule: Arc<Schedule>, stores: BTreeMap<String, Store>, observer: Observer) -> Self {
+        let way = |side: &Habits| {
+            let doubles = Mutex::new(side.doubles.iter().copied().collect());
+            (side.host.clone(), Arc::new(Way { doubles, ..Way::default() }))
+        };
+        let ways = std::iter::once(&schedule.source).chain(&schedule.destinations).map(way).collect();
+        let (is_last, must_succeed) = Default::default();
+        Self { schedule, stores, ways, observer, runs: AtomicU32::new(0), is_last, must_succeed }
+    }
+
+    async fn work(self: Arc<Self>) -> turmoil::Result {
+        loop {
+            let number = self.runs.fetch_add(1, Ordering::Relaxed);
+            let failed = self.copy(number).await;
+            if failed.is_empty() || self.is_last.load(Ordering::Relaxed) {
+                if self.must_succeed.load(Ordering::Relaxed) {
+                    failed.iter().for_each(|error| self.observer.violated(format!("run {number} failed: {error:?}")));
+                }
+                return Ok(());
+            }
+            sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    fn end(&self, side: &Habits, run: u32) -> End {
+        let way = self.ways[&side.host].clone();
+        End { host: side.host.clone(), run, observer: self.observer.clone(), way }
+    }
+
+    /// One copy, as `Copy-UssPackageFromServer` makes it. Gives what failed.
+    async fn copy(&self, number: u32) -> Vec<Error> {
+        let schedule = &self.schedule;
+        let context = Context::new(Log::new(LogLevel::Verbose));
+        let source = self.end(&schedule.source, number);
+        let destinations: Vec<End> = schedule.destinations.iter().map(|side| self.end(side, number)).collect();
+        let request =
+            |place: &usize| Request { package_id: schedule.packages[*place].id.clone(), version_query: String::new() };
+        let requests: Vec<Request> = schedule.requested.iter().map(request).collect();
+        let options = PlanOptions { force: schedule.force, ..PlanOptions::default() };
+        let planned = match plan(&context, &source, &destinations, &requests, &options).await {
+            Ok(planned) => planned,
+            Err(problems) => {
+                self.observer.note(CLIENT, format_args!("run {number} has no plan: {problems:?}"));
+                return problems;
+            }
+        };
+        self.observer.plan_ends();
+        let expected = planned.rows().len();
+        let options = RunOptions {
+            throttle_limit: schedule.throttle_limit,
+            max_bytes_per_second: schedule.max_bytes_per_second,
+            stall: Duration::from_secs(1),
+            retries: Retries {
+                tries: 8,
+                first_wait: Duration::from_millis(20),
+                longest_wait: Duration::from_millis(500),
+                seed: Some(schedule.seed),
+            },
+            hash_inline: true,
+        };
+        let rows = Mutex::new((0, Vec::new()));
+        let ran = run(&context, planned, &options, |row| {
+            let failed = self.row(number, row);
+            let mut rows = rows.lock().unwrap();
+            rows.0 += 1;
+            rows.1.extend(failed);
+        });
+        let ran = ran.await;
+        for record in context.log().drain() {
+            if let LogRecord::Verbose(line) = record {
+                self.observer.note(CLIENT, format_args!("run {number} told: {line}"));
+            }
+        }
+        let (told, mut failed) = rows.into_inner().unwrap();
+        if let Err(error) = ran {
+            failed.push(error);
+        } else if told != expected {
+            self.observer.violated(format!("run {number} told {told} rows of {expected}"));
+        }
+        failed
+    }
+
+    /// What a row says must be so.
+    fn row(&self, run: u32, row: Result<CopyResult, Error>) -> Option<Error> {
+        match row {
+            Err(error) => {
+                self.observer.note(CLIENT, format_args!("run {run} failed: {error:?}"));
+                if error.kind() == ErrorKind::Internal {
+                    self.observer.violated(format!("run {run} met a defect: {error:?}"));
+                }
+                Some(error)
+            }
+            Ok(row) => {
+                let CopyResult { id, destination, status, size, sha256, .. } = &row;
+                self.observer.note(CLIENT, format_args!("run {run}: {id} {status:?} on {destination}, {size:?} B"));
+                self.observer.met(match status {
+                    Status::Copied => "a package was copied",
+                    Status::Skipped => "a package was skipped",
+                    Status::Replaced => "a package was replaced",
+                    _ => "a row of a plan",
+                });
+                let there = self.stores[destination].package(id).map(|(_, digest)| digest);
+                let right = there.is_some_and(|there| self.observer.is_right(id, there));
+                let told = sha256.as_deref().and_then(Digest::parse);
+                if !right || told.is_some() && told != there {
+                    self.observer.violated(format!("run {run} told that {id} was {status:?}: {told:?}, not {there:?}"));
+                }
+                None
+            }
+        }
+    }
+}
