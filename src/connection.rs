@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::bearer::{self, Bearer, Exchanged, Key, Slot, User};
 use crate::error::{Error, ErrorKind};
 use crate::http::{
-    Answer, Fetched, HeaderMap, HeaderValue, Method, Request, Signature, Transport, TransportOptions, UriTemplate,
+    Answer, Extent, Fetched, HeaderMap, HeaderValue, Method, Request, Signature, Transport, TransportOptions,
+    UriTemplate,
 };
 use crate::instant;
 use crate::log::Log;
@@ -150,13 +151,13 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Transport::upload`] and as the sign-in fails. When the bearer was refused in the middle, a new one has
-    /// been fetched, and the error is `AuthenticationFailed` with a [`retry_after`](Error::retry_after): send the
-    /// body from its start again. Without it, the credential itself is refused.
+    /// been fetched, and the error is `AuthenticationFailed` with a [`retry_after`](Error::retry_after): send what the
+    /// server lacks. Without it, the credential itself is refused.
     pub async fn upload<S>(
         &self,
         log: &Log,
         request: &Request,
-        length: Option<u64>,
+        extent: Extent,
         body: S,
         limit: usize,
     ) -> Result<Fetched, Error>
@@ -164,11 +165,11 @@ impl Connection {
         S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
     {
         let (signature, generation) = self.sign(log, None).await?;
-        match self.0.transport.upload(log, request, &signature, length, body, limit).await {
+        match self.0.transport.upload(log, request, &signature, extent, body, limit).await {
             Err(error) if refused(&error) => {
                 self.sign_anew(log, generation, error.clone()).await?;
                 Err(error
-                    .within("The sign-in ended during an upload, and was renewed; the upload starts again")
+                    .within("The sign-in ended during an upload, and was renewed")
                     .with_retry_after(Duration::ZERO))
             }
             answered => answered,

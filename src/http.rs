@@ -27,4 +27,4 @@ pub use options::{CertificateAuthority, Proxy, ProxyChoice, TransportOptions};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Method, StatusCode};
 pub use template::UriTemplate;
-pub use transport::{Body, Request, Signature, Transport};
+pub use transport::{Body, Extent, Request, Signature, Transport};

@@ -172,11 +172,23 @@ impl Fetched {
         redact(&String::from_utf8_lossy(&self.body), &self.secrets)
     }
 
-    fn is_not_json(&self, error: &serde_json::Error) -> Error {
-        let server = &*self.server;
+    /// Makes sure that it is no page for people, which a proxy or a login may put in an answer's place.
+    ///
+    /// # Errors
+    /// `ProtocolViolation` with the page's title.
+    pub fn no_page(&self) -> Result<(), Error> {
         let start = String::from_utf8_lossy(self.body.get(..self.body.len().min(16 * 1024)).unwrap_or_default());
         if is_html(&self.headers, &start) {
-            return web_page(server, title(&start).map(|title| foreign_text(title, &self.secrets)).as_deref());
+            let title = title(&start).map(|title| foreign_text(title, &self.secrets));
+            return Err(web_page(&self.server, title.as_deref()));
+        }
+        Ok(())
+    }
+
+    fn is_not_json(&self, error: &serde_json::Error) -> Error {
+        let server = &*self.server;
+        if let Err(page) = self.no_page() {
+            return page;
         }
         let text = error.to_string();
         let what = match error.classify() {

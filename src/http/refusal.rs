@@ -25,6 +25,8 @@ pub(super) struct Refusal<'a> {
     pub(super) body: &'a [u8],
     /// What a 404 means for this call.
     pub(super) missing: ErrorKind,
+    /// What a 409 means for this call.
+    pub(super) conflict: ErrorKind,
     pub(super) secrets: &'a [Secret],
 }
 
@@ -68,7 +70,7 @@ impl Refusal<'_> {
             404 | 410 => self.missing,
             407 => ErrorKind::ProxyAuthenticationRequired,
             408 => ErrorKind::Timeout,
-            409 => ErrorKind::PackageAlreadyExists,
+            409 => self.conflict,
             412 => ErrorKind::SourceChanged,
             422 => ErrorKind::InvalidPackage,
             423 => ErrorKind::CopyInProgress,
@@ -222,6 +224,9 @@ fn reason(problem: &Value) -> Option<&str> {
 fn kind_of_type(problem: &Value) -> Option<ErrorKind> {
     let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     let name = plain(problem.get("type")?.as_str()?.rsplit(['/', ':', '#']).next()?);
+    if name == "installeralreadyexists" {
+        return Some(ErrorKind::PackageAlreadyExists);
+    }
     let kinds = [
         ErrorKind::InvalidArgument,
         ErrorKind::AuthenticationFailed,
@@ -262,6 +267,7 @@ mod tests {
             headers: &map,
             body: body.as_bytes(),
             missing: ErrorKind::PackageNotFound,
+            conflict: ErrorKind::CopyInProgress,
             secrets: &[],
         }
         .into_error()
@@ -276,6 +282,10 @@ mod tests {
         assert_eq!(refuse(422, &[], "not a zip").kind(), ErrorKind::InvalidPackage);
         assert_eq!(refuse(404, &[], r#"{"type":"urn:uss:InstallerNotFound"}"#).kind(), ErrorKind::InstallerNotFound);
         assert_eq!(refuse(404, &[], r#"{"type":"about:blank"}"#).kind(), ErrorKind::PackageNotFound);
+        for name in ["package-already-exists", "installer-already-exists"] {
+            let problem = format!(r#"{{"type":"urn:uss:problem:{name}"}}"#);
+            assert_eq!(refuse(409, &[], &problem).kind(), ErrorKind::PackageAlreadyExists, "{name}");
+        }
     }
 
     #[test]
@@ -284,7 +294,7 @@ mod tests {
             (401, "AuthenticationFailed"),
             (403, "PermissionDenied"),
             (407, "ProxyAuthenticationRequired"),
-            (409, "PackageAlreadyExists"),
+            (409, "CopyInProgress"),
             (412, "SourceChanged"),
             (429, "RateLimited"),
             (500, "ServerUnavailable"),

@@ -48,6 +48,25 @@ pub struct Request {
     pub body: Body,
     /// What a 404 means here.
     pub missing: ErrorKind,
+    /// What a 409 means here, where its problem's type does not say.
+    pub conflict: ErrorKind,
+}
+
+/// Which part of a content the body of an upload is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes that the server has already: it may have to work on them, too, before it answers.
+    pub before: u64,
+    /// Bytes of the body, where they are known.
+    pub length: Option<u64>,
+}
+
+impl Extent {
+    /// A whole content.
+    #[must_use]
+    pub fn whole(length: Option<u64>) -> Self {
+        Self { before: 0, length }
+    }
 }
 
 /// A body that can be sent again.
@@ -64,8 +83,15 @@ impl Request {
     /// A request without body; a 404 means that the server does not know the route.
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
-        let (headers, missing) = (HeaderMap::new(), ErrorKind::ProtocolViolation);
-        Self { method, once: false, url, headers, body: Body::Empty, missing }
+        Self {
+            method,
+            once: false,
+            url,
+            headers: HeaderMap::new(),
+            body: Body::Empty,
+            missing: ErrorKind::ProtocolViolation,
+            conflict: ErrorKind::PackageAlreadyExists,
+        }
     }
 
     fn is_read(&self) -> bool {
@@ -166,7 +192,7 @@ impl Transport {
         }
     }
 
-    /// Sends `body` as it comes, once, with `length` as its Content-Length where it is known, and reads the whole
+    /// Sends `body` as it comes, once, with its length as Content-Length where it is known, and reads the whole
     /// answer. An answer that comes before the body was sent ends the sending.
     ///
     /// # Errors
@@ -177,7 +203,7 @@ impl Transport {
         log: &Log,
         request: &Request,
         signature: &Signature,
-        length: Option<u64>,
+        extent: Extent,
         body: S,
         limit: usize,
     ) -> Result<Fetched, Error>
@@ -185,9 +211,9 @@ impl Transport {
         S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
     {
         let signature = &self.guarded(signature);
-        let (upload, stop) = Upload::new(body, length);
+        let (upload, stop) = Upload::new(body, extent);
         let mut built = self.build(&request.method, &request.url, &request.headers, signature.authorization.as_ref());
-        if let Some(length) = length {
+        if let Some(length) = extent.length {
             built.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         *built.body_mut() = Some(reqwest::Body::wrap_stream(upload));
@@ -284,6 +310,7 @@ impl Transport {
             headers: &headers,
             body: &body,
             missing: request.missing,
+            conflict: request.conflict,
             secrets: &signature.secrets,
         };
         let error = refusal.into_error();

@@ -12,6 +12,7 @@ use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
+use super::transport::Extent;
 use crate::error::{Error, ErrorKind};
 
 /// How long a server may take nothing, and how long it may work after the last byte beside [`PER_SECOND`].
@@ -23,7 +24,7 @@ const PER_SECOND: u64 = 50 * 1024 * 1024;
 /// The stream that hyper polls.
 pub(super) struct Upload<S> {
     source: Pin<Box<S>>,
-    length: Option<u64>,
+    extent: Extent,
     sent: u64,
     watch: Arc<Watch>,
 }
@@ -41,15 +42,16 @@ enum Stage {
     Source,
     /// The server has not taken what it was given at this moment.
     Server(Instant),
-    /// Everything is given.
+    /// Everything is given; the server has so many bytes now.
     Done(Instant, u64),
 }
 
 impl<S> Upload<S> {
-    pub(super) fn new(source: S, length: Option<u64>) -> (Self, Stop) {
-        let stage = Mutex::new(if length == Some(0) { Stage::Done(Instant::now(), 0) } else { Stage::Source });
+    pub(super) fn new(source: S, extent: Extent) -> (Self, Stop) {
+        let empty = extent.length == Some(0);
+        let stage = Mutex::new(if empty { Stage::Done(Instant::now(), extent.before) } else { Stage::Source });
         let watch = Arc::new(Watch { stage, stopped: AtomicBool::new(false), waker: AtomicWaker::new() });
-        (Self { source: Box::pin(source), length, sent: 0, watch: watch.clone() }, Stop(watch))
+        (Self { source: Box::pin(source), extent, sent: 0, watch: watch.clone() }, Stop(watch))
     }
 }
 
@@ -66,24 +68,25 @@ impl<S: Stream<Item = Result<Bytes, Error>>> Stream for Upload<S> {
         let chunk = match item {
             Some(Ok(chunk)) => chunk,
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            None if self.length.is_some_and(|length| self.sent < length) => {
+            None if self.extent.length.is_some_and(|length| self.sent < length) => {
                 let message = "The content is shorter than was announced.";
                 return Poll::Ready(Some(Err(Error::new(ErrorKind::SourceChanged, message))));
             }
             None => {
-                self.watch.set(Stage::Done(Instant::now(), self.sent));
+                self.watch.set(Stage::Done(Instant::now(), self.extent.before + self.sent));
                 return Poll::Ready(None);
             }
         };
         self.sent += chunk.len() as u64;
-        if self.length.is_some_and(|length| self.sent > length) {
+        if self.extent.length.is_some_and(|length| self.sent > length) {
             let message = "The content is longer than was announced.";
             return Poll::Ready(Some(Err(Error::new(ErrorKind::SourceChanged, message))));
         }
         let now = Instant::now();
         // hyper drops a body of known length without asking once more.
-        let whole = self.length == Some(self.sent);
-        self.watch.set(if whole { Stage::Done(now, self.sent) } else { Stage::Server(now) });
+        let whole = self.extent.length == Some(self.sent);
+        let there = self.extent.before + self.sent;
+        self.watch.set(if whole { Stage::Done(now, there) } else { Stage::Server(now) });
         Poll::Ready(Some(Ok(chunk)))
     }
 }
@@ -110,8 +113,8 @@ impl Stop {
             let (kind, deadline, what) = match stage {
                 Stage::Source => (ErrorKind::Internal, now + PATIENCE, ""),
                 Stage::Server(since) => (ErrorKind::Stalled, since + PATIENCE, "takes nothing more"),
-                Stage::Done(since, sent) => {
-                    let work = Duration::from_secs(sent / PER_SECOND);
+                Stage::Done(since, there) => {
+                    let work = Duration::from_secs(there / PER_SECOND);
                     (ErrorKind::Timeout, since + PATIENCE + work, "has everything and does not answer")
                 }
             };
@@ -145,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn a_source_of_another_length_than_announced_is_an_error_and_not_cut() {
         for announced in [3, 5] {
-            let (mut upload, _stop) = Upload::new(chunks(&["abc", "d"]), Some(announced));
+            let (mut upload, _stop) = Upload::new(chunks(&["abc", "d"]), Extent::whole(Some(announced)));
             assert_eq!(upload.next().await.unwrap().unwrap(), "abc");
             let error = loop {
                 match upload.next().await.unwrap() {
@@ -159,9 +162,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_stopped_upload_ends_with_an_error_so_that_nothing_half_looks_whole() {
-        let (mut upload, stop) = Upload::new(chunks(&["abc", "d"]), None);
+        let (mut upload, stop) = Upload::new(chunks(&["abc", "d"]), Extent::default());
         assert!(upload.next().await.unwrap().is_ok());
         drop(stop);
         assert_eq!(upload.next().await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_may_work_on_what_it_had_before_as_well() {
+        let gibibyte = 1 << 30;
+        for (before, seconds) in [(0, 60), (50 * gibibyte, 60 + 1024)] {
+            let (mut upload, stop) = Upload::new(chunks(&["abc"]), Extent { before, length: Some(3) });
+            assert!(upload.next().await.unwrap().is_ok());
+            let began = Instant::now();
+            assert_eq!(stop.overdue("a").await.kind(), ErrorKind::Timeout);
+            assert_eq!(began.elapsed().as_secs(), seconds, "{before}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::UpdateService;
 use crate::error::{Error, ErrorKind};
-use crate::http::{Answer, Body, Fetched, HeaderValue, MAX_JSON, Method, Request};
+use crate::http::{Answer, Body, Extent, Fetched, HeaderValue, MAX_JSON, Method, Request};
 use crate::operation::Context;
 
 /// Bytes of a file that are sent at once.
@@ -129,7 +129,7 @@ impl UpdateService {
                 Err(error) => Err(unreadable(&path, error)),
             }
         });
-        self.0.connection.upload(context.log(), request, Some(length), body, MAX_JSON).await
+        self.0.connection.upload(context.log(), request, Extent::whole(Some(length)), body, MAX_JSON).await
     }
 }
 
