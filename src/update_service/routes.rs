@@ -21,13 +21,18 @@ pub struct Route {
     pub uri: UriTemplate,
 }
 
-/// Makes the table: a field, its key in a route file, the method, the template and the names that it may hold.
+/// Makes the table: a field, its key in a route file, the method, the template and the names that it may hold; then
+/// the calls that only a route file can name.
 macro_rules! routes {
-    ($($(#[$doc:meta])* $field:ident $key:literal $method:ident $uri:literal [$($name:literal)*];)*) => {
+    (
+        $($(#[$doc:meta])* $field:ident $key:literal $method:ident $uri:literal [$($name:literal)*];)*
+        [only in a file] $($(#[$o_doc:meta])* $o_field:ident $o_key:literal $o_method:ident [$($o_name:literal)*];)*
+    ) => {
         /// The routes of one server.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Routes {
             $($(#[$doc])* pub $field: Route,)*
+            $($(#[$o_doc])* pub $o_field: Option<Route>,)*
         }
 
         impl Default for Routes {
@@ -35,20 +40,30 @@ macro_rules! routes {
             fn default() -> Self {
                 Self {
                     $($field: Route { method: Method::$method, uri: UriTemplate::constant($uri, &[$($name),*]) },)*
+                    $($o_field: None,)*
                 }
             }
         }
 
         impl Routes {
-            /// The route of a key in a route file, and the names that it may hold.
-            fn by_key(&mut self, key: &str) -> Option<(&mut Route, &'static [&'static str])> {
+            /// Whether a key is known; its route, and the names that it may hold.
+            fn by_key(&self, key: &str) -> Option<(Option<Route>, Method, &'static [&'static str])> {
                 match key {
-                    $($key => Some((&mut self.$field, &[$($name),*])),)*
+                    $($key => Some((Some(self.$field.clone()), Method::$method, &[$($name),*])),)*
+                    $($o_key => Some((self.$o_field.clone(), Method::$o_method, &[$($o_name),*])),)*
                     _ => None,
                 }
             }
 
-            const KEYS: &'static [&'static str] = &[$($key),*];
+            fn set(&mut self, key: &str, route: Route) {
+                match key {
+                    $($key => self.$field = route,)*
+                    $($o_key => self.$o_field = Some(route),)*
+                    _ => {}
+                }
+            }
+
+            const KEYS: &'static [&'static str] = &[$($key,)* $($o_key),*];
         }
     };
 }
@@ -79,10 +94,15 @@ routes! {
     publish_installer "publishInstaller" POST
         "/api/v1/installers{?id,name,packageId,version,fileName,force}"
         ["id" "name" "packageId" "version" "fileName" "force"];
+    /// Resumable uploads (tus 1.0.0): OPTIONS tells whether there are any, whatever the method here; this begins one.
+    uploads "uploads" POST "/api/v1/Uploads" [];
     /// Who is signed in.
     account "account" GET "/api/v1/Account" [];
     /// Whether the server is up; documented by the product.
     settings "settings" GET "/api/v1/Settings/server" [];
+    [only in a file]
+    /// Called after the last byte of a resumable upload, on a server that publishes nothing before.
+    upload_complete "uploadComplete" POST ["uploadId" "packageId" "version" "installerId"];
 }
 
 #[derive(Deserialize)]
@@ -113,14 +133,15 @@ impl Routes {
         let Value::Object(overrides) = value else { return Err("is no JSON object".into()) };
         let mut routes = Self::default();
         for (key, value) in overrides {
-            let Some((route, names)) = routes.by_key(&key) else {
+            let Some((known, method, names)) = routes.by_key(&key) else {
                 return Err(format!("has the unknown key '{key}'; known are {}", Self::KEYS.join(", ")));
             };
-            let Override { method, uri } =
+            let Override { method: given, uri } =
                 serde_json::from_value(value).map_err(|error| format!("is wrong at '{key}': {error}"))?;
-            if let Some(method) = method {
-                route.method = match method.as_str() {
-                    "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => Method::from_bytes(method.as_bytes())
+            let (mut method, known) = known.map_or((method, None), |route| (route.method, Some(route.uri)));
+            if let Some(given) = given {
+                method = match given.as_str() {
+                    "GET" | "POST" | "PUT" | "PATCH" | "DELETE" => Method::from_bytes(given.as_bytes())
                         .map_err(|_| format!("is wrong at '{key}': the method is none"))?,
                     _ => {
                         return Err(format!(
@@ -129,14 +150,18 @@ impl Routes {
                     }
                 };
             }
-            if let Some(uri) = uri {
-                route.uri =
-                    UriTemplate::parse(&uri, names).map_err(|why| format!("is wrong at '{key}': the uri {why}"))?;
-                if uri.split('?').next().is_some_and(|path| path.contains("personalToken")) {
-                    // Paths are logged, by us and by every server and proxy; queries are not, by us.
-                    return Err(format!("is wrong at '{key}': personalToken belongs into the query"));
+            let uri = match (uri, known) {
+                (Some(uri), _) => {
+                    if uri.split('?').next().is_some_and(|path| path.contains("personalToken")) {
+                        // Paths are logged, by us and by every server and proxy; queries are not, by us.
+                        return Err(format!("is wrong at '{key}': personalToken belongs into the query"));
+                    }
+                    UriTemplate::parse(&uri, names).map_err(|why| format!("is wrong at '{key}': the uri {why}"))?
                 }
-            }
+                (None, Some(known)) => known,
+                (None, None) => return Err(format!("is wrong at '{key}': it needs a uri")),
+            };
+            routes.set(&key, Route { method, uri });
         }
         Ok(routes)
     }
@@ -155,10 +180,12 @@ mod tests {
 
     #[test]
     fn every_default_template_is_well_formed_and_known_by_its_key() {
-        let mut routes = Routes::default();
+        let routes = Routes::default();
         for key in Routes::KEYS {
-            let (route, names) = routes.by_key(key).unwrap();
-            assert_eq!(UriTemplate::parse(&route.uri.to_string(), names).as_ref(), Ok(&route.uri), "{key}");
+            let (route, _, names) = routes.by_key(key).unwrap();
+            if let Some(route) = route {
+                assert_eq!(UriTemplate::parse(&route.uri.to_string(), names).as_ref(), Ok(&route.uri), "{key}");
+            }
         }
     }
 
@@ -174,6 +201,15 @@ mod tests {
         assert_eq!(routes.delete.method, Method::POST);
         assert_eq!(routes.delete.uri.expand(&[("packageId", "a")]), "/gone?packageId=a");
         assert_eq!(routes.versions, Routes::default().versions);
+        assert_eq!(routes.upload_complete, None);
+    }
+
+    #[test]
+    fn a_call_without_a_default_is_there_once_a_file_names_its_uri() {
+        let routes = Routes::parse(r#"{"uploadComplete":{"uri":"/done/{uploadId}{?packageId,version}"}}"#).unwrap();
+        let complete = routes.upload_complete.unwrap();
+        assert_eq!(complete.method, Method::POST);
+        assert_eq!(complete.uri.expand(&[("uploadId", "7"), ("packageId", "a")]), "/done/7?packageId=a");
     }
 
     #[test]
@@ -185,6 +221,7 @@ mod tests {
             (r#"{"delete":{"uri":"/gone{?token}"}}"#, "delete"),
             (r#"{"delete":{"url":"/gone"}}"#, "delete"),
             (r#"{"delete":"/gone"}"#, "delete"),
+            (r#"{"uploadComplete":{"method":"PUT"}}"#, "uploadComplete"),
             (r#"{"exchange":{"uri":"/in/{username}/{personalToken}"}}"#, "exchange"),
             ("[]", "object"),
             ("{", "JSON"),
