@@ -6,7 +6,10 @@ use super::{Body, Catalogue, ContentKey, Destination, Fetched, Outcome, Receipt,
 use crate::error::Error;
 use crate::operation::Context;
 use crate::update_service::model::{Installer, PackageVersion};
-use crate::update_service::{ContentBody, Publish, PublishInstaller, Published, UpdateService};
+use crate::update_service::{ContentBody, Publish, PublishInstaller, Published, Publishing, UpdateService};
+
+/// Less is sent again in less time than an upload of its own takes to begin.
+const WORTH_AN_UPLOAD: u64 = 16 << 20;
 
 impl Catalogue for UpdateService {
     fn name(&self) -> String {
@@ -52,56 +55,69 @@ impl Source for UpdateService {
 
 impl Destination for UpdateService {
     async fn publish(&self, context: &Context, upload: &Upload, body: Body) -> Result<Receipt, Error> {
-        let Upload { content, sha256, length, force } = upload;
-        let (sha256, length, force) = (sha256.map(Into::into), *length, *force);
-        let published = match content {
-            ContentKey::Package { id, version } => {
-                let publish = Publish { id: id.clone(), version: version.clone(), sha256, force, length };
-                self.publish(context, publish, body).await
-            }
-            ContentKey::Installer(installer) => {
-                let installer = Installer::clone(installer);
-                let publish = PublishInstaller {
-                    id: Some(installer.id),
-                    name: installer.name,
-                    package_id: installer.package_id,
-                    version: installer.version,
-                    file_name: installer.file_name,
-                    sha256,
-                    force,
-                    length,
-                };
-                self.publish_installer(context, publish, body).await
-            }
-        }?;
-        let stored = published.stored();
-        let outcome = match published {
-            Published::Created(_) => Outcome::Created,
-            Published::AlreadyThere(_) => Outcome::AlreadyThere,
-            Published::Replaced(_) => Outcome::Replaced,
+        let published = match publishing(upload) {
+            Publishing::Package(publish) => self.publish(context, publish, body).await,
+            Publishing::Installer(publish) => self.publish_installer(context, publish, body).await,
         };
-        Ok(Receipt { outcome, size: stored.size, sha256: stored.sha256.map(Into::into) })
-    }
-    async fn begin(&self, _: &Context, _: &Upload) -> Result<Option<UploadLocation>, Error> {
-        Ok(None)
+        published.map(receipt)
     }
 
-    async fn offset(&self, _: &Context, _: &UploadLocation) -> Result<Option<u64>, Error> {
-        Ok(None)
+    async fn begin(&self, context: &Context, upload: &Upload) -> Result<Option<UploadLocation>, Error> {
+        if upload.length.is_none_or(|length| length < WORTH_AN_UPLOAD) {
+            return Ok(None);
+        }
+        Ok(self.begin_upload(context, &publishing(upload)).await?.map(UploadLocation))
+    }
+
+    async fn offset(&self, context: &Context, location: &UploadLocation) -> Result<Option<u64>, Error> {
+        self.upload_offset(context, &location.0).await
     }
 
     async fn append(
         &self,
         context: &Context,
         upload: &Upload,
-        _: &UploadLocation,
-        _: u64,
+        location: &UploadLocation,
+        from: u64,
         body: Body,
     ) -> Result<Receipt, Error> {
-        Destination::publish(self, context, upload, body).await
+        self.append_upload(context, &publishing(upload), &location.0, from, body).await.map(receipt)
     }
 
-    async fn abandon(&self, _: &Context, _: &UploadLocation) -> Result<(), Error> {
-        Ok(())
+    async fn abandon(&self, context: &Context, location: &UploadLocation) -> Result<(), Error> {
+        self.abandon_upload(context, &location.0).await
     }
+}
+
+fn publishing(upload: &Upload) -> Publishing {
+    let Upload { content, sha256, length, force } = upload;
+    let (sha256, length, force) = (sha256.map(Into::into), *length, *force);
+    match content {
+        ContentKey::Package { id, version } => {
+            Publishing::Package(Publish { id: id.clone(), version: version.clone(), sha256, force, length })
+        }
+        ContentKey::Installer(installer) => {
+            let installer = Installer::clone(installer);
+            Publishing::Installer(PublishInstaller {
+                id: Some(installer.id),
+                name: installer.name,
+                package_id: installer.package_id,
+                version: installer.version,
+                file_name: installer.file_name,
+                sha256,
+                force,
+                length,
+            })
+        }
+    }
+}
+
+fn receipt(published: Published) -> Receipt {
+    let stored = published.stored();
+    let outcome = match published {
+        Published::Created(_) => Outcome::Created,
+        Published::AlreadyThere(_) => Outcome::AlreadyThere,
+        Published::Replaced(_) => Outcome::Replaced,
+    };
+    Receipt { outcome, size: stored.size, sha256: stored.sha256.map(Into::into) }
 }

@@ -18,6 +18,11 @@ pub(super) fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
+/// 64 lower-case hex digits.
+pub(super) fn to_hex(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The header's value (RFC 9530, section 3).
 pub(super) fn repr_digest(digest: &[u8; 32]) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("sha-256=:{}:", BASE64_STANDARD.encode(digest))).ok()
@@ -41,8 +46,7 @@ mod tests {
     #[test]
     fn a_digest_comes_back_from_both_forms() {
         let digest: [u8; 32] = std::array::from_fn(|n| u8::try_from(n * 7).unwrap());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(from_hex(&hex), Some(digest));
+        assert_eq!(from_hex(&to_hex(&digest)), Some(digest));
         let mut headers = HeaderMap::new();
         headers.insert("repr-digest", HeaderValue::from_static("sha-512=:AA==:"));
         assert_eq!(of_headers(&headers), None);

@@ -2,7 +2,8 @@
 //!
 //! - [`routes`]: every path, once.
 //! - [`model`]: what the answers say.
-//! - `packages`, `installers`: catalogues; `select`: version queries on them. `content`: bytes out, resumable. `publish`: bytes in.
+//! - `packages`, `installers`: catalogues; `select`: version queries on them. `content`: bytes out, resumable.
+//! - `publish`: bytes in, at once; `uploads`: bytes in, resumable.
 //! - `invoke`: any other call, by its path.
 
 mod content;
@@ -14,6 +15,7 @@ mod packages;
 mod publish;
 pub mod routes;
 mod select;
+mod uploads;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +26,7 @@ use serde::de::DeserializeOwned;
 pub use content::{Content, ContentBody};
 pub use invoke::{Invocation, InvokeBody, Invoked};
 pub use model::User;
-pub use publish::{Publish, PublishInstaller, Published, Stored};
+pub use publish::{Publish, PublishInstaller, Published, Publishing, Stored};
 pub use routes::Routes;
 pub use select::{Selected, Wanted};
 
@@ -35,6 +37,7 @@ use crate::operation::Context;
 use crate::server_url::ServerUrl;
 use model::Account;
 use routes::Route;
+use uploads::Uploads;
 
 /// One server as one user. Clones are the same.
 #[derive(Clone, Debug)]
@@ -46,6 +49,7 @@ struct Inner {
     routes: Routes,
     /// The server has no call for the versions of many packages: learnt once.
     asks_singly: AtomicBool,
+    uploads: Uploads,
 }
 
 /// A sign-in.
@@ -71,7 +75,12 @@ impl UpdateService {
         routes: Routes,
     ) -> Result<Self, Error> {
         let connection = Connection::open(server, credential, &options, routes.exchange())?;
-        Ok(Self(Arc::new(Inner { connection, routes, asks_singly: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner {
+            connection,
+            routes,
+            asks_singly: AtomicBool::new(false),
+            uploads: Uploads::default(),
+        })))
     }
 
     /// The server.

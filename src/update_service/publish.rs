@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::UpdateService;
 use super::digest;
 use crate::error::{Error, ErrorKind};
-use crate::http::{Fetched, HeaderValue, MAX_JSON, Request};
+use crate::http::{Extent, Fetched, HeaderValue, MAX_JSON, Request};
 use crate::operation::Context;
 
 /// What is published.
@@ -44,6 +44,38 @@ pub struct PublishInstaller {
     pub force: bool,
     /// How many bytes, where it is known beforehand.
     pub length: Option<u64>,
+}
+
+/// A package or an installer that is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publishing {
+    /// A package.
+    Package(Publish),
+    /// An installer.
+    Installer(PublishInstaller),
+}
+
+impl Publishing {
+    /// How many bytes, where it is known beforehand.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::Package(publish) => publish.length,
+            Self::Installer(publish) => publish.length,
+        }
+    }
+
+    /// The error, saying what was to be published.
+    pub(super) fn failed(&self, error: Error) -> Error {
+        match self {
+            Self::Package(Publish { id, version, .. }) => {
+                error.within(&format!("Publishing {id} {version}")).with_target(format!("{id} {version}"))
+            }
+            Self::Installer(PublishInstaller { name, .. }) => {
+                error.within(&format!("Publishing the installer '{name}'")).with_target(name)
+            }
+        }
+    }
 }
 
 /// How a publish ended well.
@@ -90,15 +122,13 @@ impl UpdateService {
     where
         S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
     {
-        let Publish { id, version, sha256, force, length } = publish;
+        let Publish { id, version, sha256, force, length } = &publish;
         let mut values = vec![("packageId", id.as_str()), ("version", version.as_str())];
         values.extend(force.then_some(("force", "true")));
         let mut request = self.request(&self.routes().publish, &values)?;
         request.headers.insert("content-type", HeaderValue::from_static("application/zip"));
-        let target = format!("{id} {version}");
-        self.send_content(context, request, sha256, length, body)
-            .await
-            .map_err(|error| error.within(&format!("Publishing {target}")).with_target(target))
+        let sent = self.send_content(context, request, *sha256, *length, body).await;
+        sent.map_err(|error| Publishing::Package(publish).failed(error))
     }
 
     /// Publishes an installer, as [`Self::publish`] does a package.
@@ -114,16 +144,15 @@ impl UpdateService {
     where
         S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
     {
-        let PublishInstaller { id, name, package_id, version, file_name, sha256, force, length } = publish;
+        let PublishInstaller { id, name, package_id, version, file_name, sha256, force, length } = &publish;
         let mut values = vec![("name", name.as_str())];
-        let optional = [("id", &id), ("packageId", &package_id), ("version", &version), ("fileName", &file_name)];
+        let optional = [("id", id), ("packageId", package_id), ("version", version), ("fileName", file_name)];
         values.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))));
         values.extend(force.then_some(("force", "true")));
         let mut request = self.request(&self.routes().publish_installer, &values)?;
         request.headers.insert("content-type", HeaderValue::from_static("application/octet-stream"));
-        self.send_content(context, request, sha256, length, body)
-            .await
-            .map_err(|error| error.within(&format!("Publishing the installer '{name}'")).with_target(&name))
+        let sent = self.send_content(context, request, *sha256, *length, body).await;
+        sent.map_err(|error| Publishing::Installer(publish).failed(error))
     }
 
     async fn send_content<S>(
@@ -140,7 +169,7 @@ impl UpdateService {
         if let Some(value) = sha256.as_ref().and_then(digest::repr_digest) {
             request.headers.insert("repr-digest", value);
         }
-        let answer = self.0.connection.upload(context.log(), &request, length, body, MAX_JSON).await?;
+        let answer = self.0.connection.upload(context.log(), &request, Extent::whole(length), body, MAX_JSON).await?;
         let stored = self.stored(&answer)?;
         let replaced = answer.headers.get("uss-replaced").is_some_and(|value| value == "true");
         Ok(match answer.status.as_u16() {
@@ -151,7 +180,7 @@ impl UpdateService {
     }
 
     /// What the answer says of the bytes. A web page with status 200 is no proof that anything was published.
-    fn stored(&self, answer: &Fetched) -> Result<Stored, Error> {
+    pub(super) fn stored(&self, answer: &Fetched) -> Result<Stored, Error> {
         if answer.body.is_empty() {
             return Ok(Stored::default());
         }

@@ -56,6 +56,12 @@ pub fn client_with(url: &str, user: &str, token: &str, options: TransportOptions
     UpdateService::open(ServerUrl::parse(url, true)?, Some(credential), options, Routes::default())
 }
 
+/// The same with these routes.
+pub fn client_with_routes(url: &str, user: &str, token: &str, routes: Routes) -> UpdateService {
+    let credential = Credential { user_name: user.into(), token: Secret::new(token.into()) };
+    UpdateService::open(ServerUrl::parse(url, true).unwrap(), Some(credential), options(), routes).unwrap()
+}
+
 /// A client of `url` as nobody.
 pub fn anonymous(url: &str) -> UpdateService {
     UpdateService::open(ServerUrl::parse(url, true).unwrap(), None, options(), Routes::default()).unwrap()
