@@ -16,7 +16,7 @@ function Invoke-UssOperation {
     # Runs one native command from start to end for $Cmdlet: log lines, progress, cancellation, errors, objects.
     # Objects are written when the operation has ended and is freed; with -Stream each as it comes.
     # -Fatal: a failure ends the cmdlet. -Kept: the ended operation's id goes there, and the caller frees it.
-    # -Limit: give up silently after so many milliseconds. -Destination: errors are about packages on their way there.
+    # -Limit: give up silently after so many milliseconds. -Destination: errors are about packages on their way to these.
     param($Cmdlet, $Fields, $Activity = 'Waiting for the server', $Destination,
         [switch] $Stream, [switch] $Fatal, $Kept, $Limit)
     if ($null -eq $script:Native) { $script:Native = Get-UssNative $Cmdlet }
@@ -144,7 +144,9 @@ function Read-UssPage {
         $target = $null
         if ($Destination) {
             $id, $version = $_.Target -split ' ', 2
-            $target = [pscustomobject] @{ Id = $id; Version = $version; Destination = $Destination }
+            # Of several, the one that failed; all of them where the source did.
+            $where = if ($Destination -contains $_.Server) { $_.Server } else { $Destination }
+            $target = [pscustomobject] @{ Id = $id; Version = $version; Destination = $where }
         }
         $Cmdlet.WriteError((New-UssError @($_.Code, $_.Category, $_.Message, $_.Hint, $_.HttpStatus, $_.Target, $_.Server) $target))
     }

@@ -15,6 +15,7 @@ $script:PathParameters = 'OutputDir', 'InputPath', 'InFile', 'OutFile'
 $script:Activities = @{
     'connect' = 'Connecting'; 'packages' = 'Reading packages'; 'versions' = 'Reading versions'
     'resolve' = 'Resolving dependencies'; 'plan-copy' = 'Copying packages'; 'plan-copy-installer' = 'Copying installers'
+    'plan-save' = 'Saving packages'; 'plan-import' = 'Reading packages'
     'copy' = 'Copying packages'; 'installers' = 'Reading installers'; 'remove' = 'Removing packages'
     'test' = 'Looking for packages'; 'new-package' = 'Creating the package'; 'invoke' = 'Waiting for the server'
 }
@@ -25,7 +26,7 @@ function Invoke-UssFields {
     $Fields = @('command', $Command) + $Fields
     if ($Bound['Debug'] -or (-not $Bound.ContainsKey('Debug') -and $DebugPreference -ne 'SilentlyContinue')) { $Fields += 'log', 'debug' }
     elseif ($Bound['Verbose'] -or (-not $Bound.ContainsKey('Verbose') -and $VerbosePreference -ne 'SilentlyContinue')) { $Fields += 'log', 'verbose' }
-    $fatal = 'connect', 'plan-copy', 'plan-copy-installer' -contains $Command
+    $fatal = 'connect', 'plan-copy', 'plan-copy-installer', 'plan-save', 'plan-import' -contains $Command
     Invoke-UssOperation $Cmdlet $Fields $script:Activities[$Command] -Kept $Kept -Stream:$Stream -Destination $Destination -Fatal:$fatal
 }
 

@@ -51,22 +51,28 @@ function Invoke-UssCopy {
     $connections = @()
     $plan = [long[]] @(0)
     try {
-        $connections += Open-UssServer $Cmdlet $Bound $options 'Source' $Bound['SourceServer']
-        $fields += 'source', $connections[0].Id
-        foreach ($server in @($Bound['Server'])) {
-            $connections += Open-UssServer $Cmdlet $Bound $options '' $server
-            $fields += 'destination', $connections[-1].Id
+        # -Server is where packages are saved from, and else where they go; files come from no server.
+        if ($Command -ne 'plan-import') {
+            $side = if ($Command -eq 'plan-save') { '' } else { 'Source' }
+            $connections += Open-UssServer $Cmdlet $Bound $options $side $Bound[$side + 'Server']
+            $fields += 'source', $connections[0].Id
+        }
+        if ($Command -ne 'plan-save') {
+            foreach ($server in @($Bound['Server'])) {
+                $connections += Open-UssServer $Cmdlet $Bound $options '' $server
+                $fields += 'destination', $connections[-1].Id
+            }
         }
         $agreed = $true
-        $destination = $null
+        $destinations = @()
         $rows = foreach ($row in @(Invoke-UssFields $Cmdlet $Bound $Command $fields -Kept $plan)) {
             if ($row.PSTypeNames[0] -ne 'Uss.CopyPlan') { $row; continue }
-            $destination = $row.Destination
+            $destinations += $row.Destination
             if (-not $Cmdlet.ShouldProcess($row.Target, $row.Action)) { $agreed = $false }
         }
         if ($WhatIf) { return $rows }
         if ($agreed) {
-            Invoke-UssFields $Cmdlet $Bound 'copy' (@('plan', $plan[0]) + $run) -Stream -Destination $destination
+            Invoke-UssFields $Cmdlet $Bound 'copy' (@('plan', $plan[0]) + $run) -Stream -Destination $destinations
         }
     }
     finally {

@@ -12,7 +12,7 @@
     FunctionsToExport      = @(
         'Connect-UssServer', 'Disconnect-UssServer', 'Get-UssConnection', 'Get-UssPackage', 'Get-UssPackageVersion'
         'Resolve-UssDependency', 'Copy-UssPackageFromServer', 'Get-UssInstaller', 'Copy-UssInstallerFromServer'
-        'New-UssPackage', 'Remove-UssPackage', 'Test-UssPackage', 'Invoke-UssMethod'
+        'Save-UssPackage', 'Import-UssPackage', 'New-UssPackage', 'Remove-UssPackage', 'Test-UssPackage', 'Invoke-UssMethod'
     )
     CmdletsToExport        = @()
     VariablesToExport      = @()

@@ -150,6 +150,79 @@ function Copy-UssPackageFromServer {
     end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy' $WhatIfPreference $packages }
 }
 
+function Save-UssPackage {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
+    [OutputType([System.IO.FileInfo])]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [Alias('Id')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $PackageId,
+        [Parameter(Position = 1)] [Alias('Version')] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string] $VersionQuery,
+        [Parameter(Position = 2)] [string] $Path = '.',
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile,
+        [switch] $Force,
+        [switch] $SkipDependencyCheck,
+        [switch] $IncludeOptional,
+        [int] $ThrottleLimit,
+        [long] $MaxBytesPerSecond
+    )
+    begin {
+        if (-not $script:Loaded) { Initialize-Uss }
+        $packages = [System.Collections.ArrayList] @()
+    }
+    process { $packages.AddRange($PackageId) }
+    end {
+        [void] $PSBoundParameters.Remove('Path')
+        $PSBoundParameters['OutputDir'] = $Path
+        Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-save' $WhatIfPreference $packages | ForEach-Object {
+            if ($_.PSTypeNames[0] -eq 'Uss.PackageFile') { [System.IO.FileInfo]::new($_.Path) } else { $_ }
+        }
+    }
+}
+
+function Import-UssPackage {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium', DefaultParameterSetName = 'Path')]
+    [OutputType('Uss.CopyResult')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline, ValueFromPipelineByPropertyName, ParameterSetName = 'Path')] [string[]] $Path,
+        [Parameter(Mandatory, ValueFromPipelineByPropertyName, ParameterSetName = 'LiteralPath')] [Alias('PSPath', 'FullName')] [string[]] $LiteralPath,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile,
+        [switch] $Force,
+        [switch] $SkipDependencyCheck,
+        [int] $ThrottleLimit,
+        [long] $MaxBytesPerSecond
+    )
+    begin {
+        if (-not $script:Loaded) { Initialize-Uss }
+        $files = [System.Collections.ArrayList] @()
+    }
+    process {
+        foreach ($pattern in $Path) {
+            $provider = $null
+            try { $found = @($PSCmdlet.GetResolvedProviderPathFromPSPath($pattern, [ref] $provider)) }
+            # What is wrong with it is said when the files are read.
+            catch [System.Management.Automation.ItemNotFoundException] { $found = @($PSCmdlet.GetUnresolvedProviderPathFromPSPath($pattern)) }
+            $files.AddRange($found)
+        }
+        foreach ($literal in $LiteralPath) { [void] $files.Add($PSCmdlet.GetUnresolvedProviderPathFromPSPath($literal)) }
+    }
+    end {
+        foreach ($name in 'Path', 'LiteralPath') { [void] $PSBoundParameters.Remove($name) }
+        $PSBoundParameters['InputPath'] = $files
+        if ($files.Count) { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-import' $WhatIfPreference }
+    }
+}
+
 function New-UssPackage {
     # .ExternalHelp Uss-help.xml
     [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
@@ -262,7 +335,9 @@ function Copy-UssInstallerFromServer {
         [switch] $SkipCertificateCheck,
         [int] $TimeoutSec,
         [string] $RouteFile,
-        [switch] $Force
+        [switch] $Force,
+        [int] $ThrottleLimit,
+        [long] $MaxBytesPerSecond
     )
     begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy-installer' $WhatIfPreference }

@@ -49,7 +49,9 @@ AfterAll {
 Describe 'README.md' {
     It 'runs: <What>' -ForEach $powershell {
         $ErrorActionPreference = 'Stop'
-        $output = @(. ([scriptblock]::Create((Complete-Readme $Code))))
+        Push-Location $folder
+        try { $output = @(. ([scriptblock]::Create((Complete-Readme $Code)))) }
+        finally { Pop-Location }
         $output.Count | Should -BeGreaterThan 0
     }
 
