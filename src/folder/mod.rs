@@ -38,7 +38,7 @@ fn failed(verb: &str, path: &Path, error: &io::Error) -> Error {
             (ErrorKind::PermissionDenied, "Give this user the right to it, or use another folder.")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            (ErrorKind::InsufficientStorage, "Make room, or use another folder; what was written is gone on with.")
+            (ErrorKind::InsufficientStorage, "Make room, or use another folder.")
         }
         _ => (ErrorKind::InvalidArgument, ""),
     };
