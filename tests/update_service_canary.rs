@@ -12,7 +12,7 @@ use serde_json::json;
 use support::raw::{After, Raw};
 use support::{block_on, client, client_with, context, options};
 use uss::http::{Proxy, ProxyChoice, TransportOptions};
-use uss::update_service::{Invocation, Publish, UpdateService};
+use uss::update_service::{Invocation, Publish, Publishing, UpdateService};
 use uss::{Error, Secret};
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -85,6 +85,12 @@ async fn all_calls(service: &UpdateService, seen: &mut Seen) {
     errors.extend(service.installers(&context).await.err());
     errors.extend(service.installer(&context, "x").await.err());
     errors.extend(service.publish(&context, publish(), body()).await.err());
+    let large = Publishing::Package(Publish { length: Some(3), ..publish() });
+    let address = format!("{}/files/7", service.server());
+    errors.extend(service.begin_upload(&context, &large).await.err());
+    errors.extend(service.upload_offset(&context, &address).await.err());
+    errors.extend(service.append_upload(&context, &large, &address, 0, body()).await.err());
+    errors.extend(service.abandon_upload(&context, &address).await.err());
     match service.content(&context, "a", "1", 3, Some("\"x\"")).await {
         Ok(mut content) => {
             seen.0.push(format!("{content:?}"));
@@ -117,7 +123,12 @@ fn answers(secrets: &[&str]) -> Vec<ResponseTemplate> {
     answers.push(ResponseTemplate::new(200).set_body_json(json!({ "token": BEARER, "version": BEARER })));
     answers.push(ResponseTemplate::new(200).set_body_json(json!([{ "id": 1, "version": BEARER }])));
     let location = format!("https://127.0.0.1:1/x?token={}", utf8_percent_encode(TOKEN, NON_ALPHANUMERIC));
-    answers.push(ResponseTemplate::new(307).insert_header("Location", location));
+    answers.push(ResponseTemplate::new(307).insert_header("Location", location.clone()));
+    let token = utf8_percent_encode(TOKEN, NON_ALPHANUMERIC);
+    for location in [location, format!("/files/{BEARER}?token={token}")] {
+        let tus = ResponseTemplate::new(201).insert_header("Tus-Version", "1.0.0").insert_header("Location", location);
+        answers.push(tus.insert_header("Tus-Extension", "creation,termination"));
+    }
     answers.push(ResponseTemplate::new(400).insert_header("Set-Cookie", BEARER).insert_header("X-Echo", TOKEN));
     // Headers that the log shows.
     let all = secrets.join(" ");
