@@ -131,7 +131,7 @@ pub async fn publish(
 }
 
 /// A GUID with its hyphens, as lower case.
-fn guid(text: &str) -> Result<String, Problem> {
+pub fn guid(text: &str) -> Result<String, Problem> {
     let lengths: Vec<_> = text.split('-').map(str::len).collect();
     let digits = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
     if digits && lengths == [8, 4, 4, 4, 12] {
@@ -141,7 +141,7 @@ fn guid(text: &str) -> Result<String, Problem> {
 }
 
 /// A name without a folder.
-fn file_name(text: &str) -> Result<String, Problem> {
+pub fn file_name(text: &str) -> Result<String, Problem> {
     if matches!(text, "." | "..") || text.contains(['/', '\\']) || text.chars().any(char::is_control) {
         return Err(Problem::bad_request("'fileName' in the query is no plain file name."));
     }
@@ -152,7 +152,7 @@ fn answer(status: StatusCode, installer: Installer) -> Response {
     (status, Json(InstallerAnswer::from(installer))).into_response()
 }
 
-fn conflict(existing: &Installer) -> Problem {
+pub fn conflict(existing: &Installer) -> Problem {
     let detail = format!("Installer already exists: {} ({})", existing.name, existing.id);
     Problem::new(StatusCode::CONFLICT, "installer-already-exists", detail)
 }

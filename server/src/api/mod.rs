@@ -12,13 +12,14 @@ pub mod problem;
 pub mod publish;
 pub mod receive;
 pub mod settings;
+pub mod uploads;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::middleware;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, head, options, patch, post};
 
 use crate::bearer::Bearers;
 use crate::store::Store;
@@ -34,6 +35,8 @@ pub struct App {
     pub bearers: Arc<Bearers>,
     /// Of refused exchanges.
     pub limits: Limits,
+    /// Which uploads are being appended to.
+    pub uploads: uploads::Running,
     /// Whether content and installer downloads need a bearer.
     pub client_authentication: bool,
     /// Injected failures.
@@ -64,6 +67,12 @@ fn routes() -> Vec<Route> {
         route("/api/v1/installers", &["get", "post"], get(installers::list).merge(post(installers::publish))),
         route("/api/v1/installers/{id}", &["get"], get(installers::one)),
         route("/api/v1/installers/{id}/download", &["get", "head"], get(installers::download)),
+        route("/api/v1/Uploads", &["options", "post"], options(uploads::options).merge(post(uploads::create))),
+        route(
+            "/api/v1/Uploads/{id}",
+            &["head", "patch", "delete"],
+            head(uploads::head).merge(patch(uploads::append)).merge(delete(uploads::terminate)),
+        ),
         route("/api/v1/Settings/server", &["get"], get(settings::server)),
         route("/api/v1/Account", &["get"], get(account::account)),
     ]
@@ -108,7 +117,7 @@ mod tests {
             if let Some(name) = line.strip_prefix("  /") {
                 path = Some(format!("/{}", name.trim_end_matches(':')));
             } else if let Some(method) = line.strip_prefix("    ").and_then(|line| line.strip_suffix(':'))
-                && ["get", "head", "post", "delete", "patch", "put"].contains(&method)
+                && ["get", "head", "post", "delete", "patch", "put", "options"].contains(&method)
             {
                 operations.insert((path.clone().unwrap(), method.to_owned()));
             }

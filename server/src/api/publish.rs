@@ -82,7 +82,7 @@ pub async fn read_archive(store: &Store, fresh: FreshBlob) -> Result<(FreshBlob,
     }
 }
 
-fn disagreement(archive: &Archive, id: Option<&str>, version: Option<&Version>) -> Option<Problem> {
+pub fn disagreement(archive: &Archive, id: Option<&str>, version: Option<&Version>) -> Option<Problem> {
     let differs = |what: &str, inside: &str, asked: &str| {
         let detail = format!("The manifest's {what} is '{inside}', and the query says '{asked}'.");
         Some(Problem::invalid_package(detail))
@@ -100,7 +100,7 @@ fn answer(status: StatusCode, version: PackageVersion) -> Response {
     (status, Json(VersionAnswer::from(version))).into_response()
 }
 
-fn conflict(existing: &PackageVersion) -> Problem {
+pub fn conflict(existing: &PackageVersion) -> Problem {
     let detail = format!("Package already exists: {} {}", existing.package_id, existing.version);
     Problem::new(StatusCode::CONFLICT, "package-already-exists", detail)
 }

@@ -71,6 +71,7 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
     let app = App {
         bearers: Arc::new(Bearers::new(&store.keys, serve.bearer_life * MINUTE)),
         limits: Limits { per_user: serve.failure_limit, per_address: serve.failure_limit * 5 },
+        uploads: api::uploads::Running::default(),
         client_authentication: serve.client_authentication == Switch::On,
         store: store.clone(),
         #[cfg(feature = "faults")]

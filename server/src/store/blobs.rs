@@ -16,10 +16,11 @@ use sqlx::{Any, Row, Transaction};
 use url::Url;
 
 pub use read::BlobReader;
-pub use write::{BlobWriter, FreshBlob, hex};
+pub use write::{BlobWriter, FreshBlob, finished, hex};
 
 use super::StoreError;
 use super::database::Database;
+use super::uploads;
 use crate::instant;
 
 /// Bytes in a part at most. Three of them at a time are in memory while a blob arrives.
@@ -94,8 +95,9 @@ impl Blobs {
     }
 }
 
-/// Records a fresh blob; part of the transaction that publishes it.
+/// Records a fresh blob, and forgets the upload that it was, if it was one; part of the transaction that publishes it.
 pub async fn record(transaction: &mut Transaction<'_, Any>, blob: &FreshBlob) -> Result<(), StoreError> {
+    uploads::forget(transaction, &blob.id).await?;
     sqlx::query("INSERT INTO blobs (id, size, sha256, created_at) VALUES ($1, $2, $3, $4)")
         .bind(blob.id.clone())
         .bind(i64::try_from(blob.size).unwrap_or(i64::MAX))

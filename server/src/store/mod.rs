@@ -12,6 +12,7 @@ pub mod installers;
 pub mod packages;
 pub mod sweep;
 pub mod tokens;
+pub mod uploads;
 pub mod users;
 
 use std::error::Error as _;

@@ -9,6 +9,7 @@ use std::{fs, io};
 use futures_util::TryStreamExt;
 use sqlx::Row;
 
+use super::uploads as begun;
 use super::{Store, StoreError, audit};
 use crate::instant::{self, HOUR};
 
@@ -42,6 +43,9 @@ pub struct Swept {
 
 /// Sweeps once. It may be dropped at any point.
 pub async fn sweep(store: &Store, ages: &Ages) -> Result<Swept, StoreError> {
+    for id in begun::expired(&store.database).await? {
+        begun::remove(store, &id).await?;
+    }
     let objects = discarded(store, ages.discarded).await? + abandoned(store, ages.abandoned).await?;
     Ok(Swept { objects, audit: audit::prune(&store.database, instant::now() - ages.audit).await? })
 }
@@ -72,6 +76,10 @@ async fn abandoned(store: &Store, age: i64) -> Result<usize, StoreError> {
     }
     let limit = instant::now() - age;
     uploads.retain(|_, (newest, _)| *newest <= limit);
+    // An upload that can be gone on with expires by its own rule, and has parts that do not count yet.
+    for id in begun::all(&store.database).await? {
+        uploads.remove(&id);
+    }
     let mut removed = 0;
     if !uploads.is_empty() {
         let rows = sqlx::query("SELECT object_key FROM parts UNION SELECT object_key FROM discarded")

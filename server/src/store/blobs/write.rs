@@ -112,7 +112,7 @@ impl BlobWriter {
             Some(hashing) => hashing.await?,
             None => Sha256::new(),
         };
-        Ok(hex(&hasher.finalize()))
+        Ok(finished(hasher))
     }
 
     fn take_small(&mut self) {
@@ -150,6 +150,13 @@ impl BlobWriter {
 }
 
 impl FreshBlob {
+    /// The blob that a whole upload has become. Dropped, it removes nothing: the upload is there until it is published
+    /// or removed.
+    pub fn of_upload(blobs: &Blobs, id: String, parts: Vec<Part>, sha256: String) -> Self {
+        let size = parts.iter().map(|part| part.size).sum();
+        Self { id, size, sha256, parts, blobs: blobs.clone(), storing: VecDeque::new(), kept: true }
+    }
+
     /// Waits until at most `left` parts are on their way. A cancelled wait forgets none, so that none stays behind.
     async fn wait(&mut self, left: usize) -> Result<(), StoreError> {
         while self.storing.len() > left {
@@ -195,6 +202,11 @@ async fn remove(blobs: Blobs, storing: VecDeque<JoinHandle<Result<(), object_sto
     if let Err(error) = blobs.remove(parts.into_iter().map(|part| part.key)).await {
         tracing::warn!(%error, "parts of an abandoned upload stay until the sweep");
     }
+}
+
+/// The digest of what was hashed, as 64 lower-case hex digits.
+pub fn finished(hasher: Sha256) -> String {
+    hex(&hasher.finalize())
 }
 
 /// Lower-case hex digits.

@@ -1,0 +1,216 @@
+//! Uploads that can be gone on with: what they are for, how far they are, and the parts that they have.
+//!
+//! A part counts when the transaction that moves the upload's offset over it has ended. That transaction takes only what
+//! begins where the upload is, so of two that append at once one goes on and the other learns that it is late; whichever
+//! process they run in. The running hash is stored with the offset: whoever goes on reads nothing back.
+
+mod append;
+
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use sha2::digest::common::hazmat::SerializableState;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::blobs::{FreshBlob, Part, finished, hex};
+use super::database::Database;
+use super::{Store, StoreError, new_id};
+use crate::instant::{self, HOUR};
+
+pub use append::{Appending, Late};
+
+/// How long an upload is kept after its last byte.
+const KEPT: i64 = 7 * 24 * HOUR;
+
+/// What is uploaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum Content {
+    /// One version of a package.
+    #[serde(rename_all = "camelCase")]
+    Package {
+        /// The package.
+        package_id: String,
+        /// As it will be published.
+        version: String,
+    },
+    /// An installer.
+    #[serde(rename_all = "camelCase")]
+    Installer {
+        /// A GUID, lower case; none: a fresh one.
+        id: Option<String>,
+        /// What people call it.
+        name: String,
+        /// The package that it installs.
+        package_id: Option<String>,
+        /// That package's version.
+        version: Option<String>,
+        /// `Setup.exe`.
+        file_name: String,
+    },
+}
+
+/// An upload that was begun.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// Its id, and that of the blob that it becomes.
+    pub id: String,
+    /// What it is for.
+    pub content: Content,
+    /// The digest that the whole must have.
+    pub sha256: Option<String>,
+    /// Whether other bytes of the same name are replaced.
+    pub force: bool,
+    /// Bytes of the whole.
+    pub length: u64,
+    /// Bytes so far.
+    pub received: u64,
+    /// Microseconds since 1970.
+    pub expires_at: i64,
+    hash: Sha256,
+}
+
+/// Begins an upload of a user.
+pub async fn create(
+    database: &Database,
+    user_id: &str,
+    content: Content,
+    sha256: Option<String>,
+    force: bool,
+    length: u64,
+) -> Result<Upload, StoreError> {
+    let expires_at = instant::now() + KEPT;
+    let upload =
+        Upload { id: new_id(), content, sha256, force, length, received: 0, expires_at, hash: Sha256::default() };
+    let text = serde_json::to_string(&upload.content).map_err(|error| StoreError::Damaged(error.to_string()))?;
+    sqlx::query(
+        "INSERT INTO uploads (id, user_id, content, sha256, force, length, received, hash_state, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)",
+    )
+    .bind(upload.id.clone())
+    .bind(user_id.to_owned())
+    .bind(text)
+    .bind(upload.sha256.clone())
+    .bind(i64::from(force))
+    .bind(i64::try_from(length).unwrap_or(i64::MAX))
+    .bind(hex(&upload.hash.serialize()))
+    .bind(expires_at)
+    .execute(database.pool())
+    .await?;
+    Ok(upload)
+}
+
+/// A user's upload, expired or not.
+pub async fn find(database: &Database, id: &str, user_id: &str) -> Result<Option<Upload>, StoreError> {
+    let row = sqlx::query(
+        "SELECT id, content, sha256, force, length, received, hash_state, expires_at FROM uploads \
+         WHERE id = $1 AND user_id = $2",
+    )
+    .bind(id.to_owned())
+    .bind(user_id.to_owned())
+    .fetch_optional(database.pool())
+    .await?;
+    row.as_ref().map(upload).transpose()
+}
+
+/// The whole upload as a blob that no transaction has published yet. Its objects stay whatever becomes of the value:
+/// the upload is there until it is published or removed.
+pub async fn whole(store: &Store, upload: &Upload) -> Result<FreshBlob, StoreError> {
+    let parts = parts(&store.database, &upload.id).await?;
+    Ok(FreshBlob::of_upload(&store.blobs, upload.id.clone(), parts, finished(upload.hash.clone())))
+}
+
+/// Removes an upload and what it has. False: somebody else has, or it was published.
+pub async fn remove(store: &Store, id: &str) -> Result<bool, StoreError> {
+    let mut transaction = store.database.write().await?;
+    let parts = rows_of_parts(id).fetch_all(&mut *transaction).await?;
+    let gone = forget(&mut transaction, id).await?;
+    transaction.commit().await?;
+    if gone {
+        let keys = parts.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, _>>()?;
+        store.blobs.remove(keys).await?;
+    }
+    Ok(gone)
+}
+
+/// Forgets an upload, and not its objects. Part of the transaction that publishes them.
+pub async fn forget(transaction: &mut Transaction<'_, Any>, id: &str) -> Result<bool, StoreError> {
+    sqlx::query("DELETE FROM upload_parts WHERE upload_id = $1")
+        .bind(id.to_owned())
+        .execute(&mut **transaction)
+        .await?;
+    let gone = sqlx::query("DELETE FROM uploads WHERE id = $1").bind(id.to_owned()).execute(&mut **transaction).await?;
+    Ok(gone.rows_affected() > 0)
+}
+
+/// The ids of uploads that nothing was added to for too long.
+pub async fn expired(database: &Database) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query("SELECT id FROM uploads WHERE expires_at <= $1").bind(instant::now());
+    let rows = rows.fetch_all(database.pool()).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// The ids of all uploads.
+pub async fn all(database: &Database) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query("SELECT id FROM uploads").fetch_all(database.pool()).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+async fn parts(database: &Database, id: &str) -> Result<Vec<Part>, StoreError> {
+    let rows = rows_of_parts(id).fetch_all(database.pool()).await?;
+    rows.iter().map(|row| Ok(Part { key: row.try_get(0)?, size: row.try_get::<i64, _>(1)?.unsigned_abs() })).collect()
+}
+
+fn rows_of_parts<'q>(id: &str) -> sqlx::query::Query<'q, Any, sqlx::any::AnyArguments> {
+    sqlx::query("SELECT object_key, size FROM upload_parts WHERE upload_id = $1 ORDER BY number").bind(id.to_owned())
+}
+
+/// Adds stored parts to an upload that is at `from`. False: it is elsewhere, or gone.
+async fn add(database: &Database, id: &str, from: u64, parts: &[Part], hash: &Sha256) -> Result<bool, StoreError> {
+    let added: u64 = parts.iter().map(|part| part.size).sum();
+    let mut transaction = database.write().await?;
+    let moved = sqlx::query(
+        "UPDATE uploads SET received = $1, hash_state = $2, expires_at = $3 WHERE id = $4 AND received = $5",
+    )
+    .bind(i64::try_from(from + added).unwrap_or(i64::MAX))
+    .bind(hex(&hash.serialize()))
+    .bind(instant::now() + KEPT)
+    .bind(id.to_owned())
+    .bind(i64::try_from(from).unwrap_or(i64::MAX))
+    .execute(&mut *transaction)
+    .await?;
+    if moved.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for part in parts {
+        sqlx::query(
+            "INSERT INTO upload_parts (upload_id, number, object_key, size) \
+             SELECT $1, COUNT(*), $2, $3 FROM upload_parts WHERE upload_id = $1",
+        )
+        .bind(id.to_owned())
+        .bind(part.key.clone())
+        .bind(i64::try_from(part.size).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+fn upload(row: &AnyRow) -> Result<Upload, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("an upload's {what} cannot be read"));
+    let state: String = row.try_get(6)?;
+    let state = (0..state.len() / 2).map(|at| u8::from_str_radix(state.get(2 * at..2 * at + 2)?, 16).ok());
+    let state = state.collect::<Option<Vec<u8>>>().ok_or_else(|| damaged("hash"))?;
+    let state = state.as_slice().try_into().map_err(|_| damaged("hash"))?;
+    Ok(Upload {
+        id: row.try_get(0)?,
+        content: serde_json::from_str(row.try_get::<String, _>(1)?.as_str()).map_err(|_| damaged("content"))?,
+        sha256: row.try_get(2)?,
+        force: row.try_get::<i64, _>(3)? != 0,
+        length: row.try_get::<i64, _>(4)?.unsigned_abs(),
+        received: row.try_get::<i64, _>(5)?.unsigned_abs(),
+        hash: Sha256::deserialize(state).map_err(|_| damaged("hash"))?,
+        expires_at: row.try_get(7)?,
+    })
+}
