@@ -67,6 +67,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-package", detail)
     }
 
+    /// An upload that the caller cannot go on with.
+    pub fn upload_not_found() -> Self {
+        let detail = "There is no such upload: it was published or given up, or it is somebody else's.";
+        Self::new(StatusCode::NOT_FOUND, "upload-not-found", detail)
+    }
+
     /// The same with a header.
     pub fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -84,6 +90,9 @@ impl From<StoreError> for Problem {
             tracing::warn!("a request was turned away: the database was busy for too long");
             let detail = "The server is busy; try again. Nothing was changed.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).with_header(header::RETRY_AFTER, "5");
+        }
+        if matches!(error, StoreError::UploadGone) {
+            return Self::upload_not_found();
         }
         tracing::error!(%error, "a request failed");
         let detail = "The server could not do this; its log says why.";

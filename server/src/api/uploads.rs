@@ -135,8 +135,7 @@ async fn find(app: &App, caller: &Caller, id: &str) -> Result<Upload, Problem> {
 }
 
 fn gone() -> Problem {
-    let detail = "There is no such upload: it was published or given up, or it is somebody else's.";
-    Problem::new(StatusCode::NOT_FOUND, "upload-not-found", detail)
+    Problem::upload_not_found()
 }
 
 /// What is there under this name already, where that decides.

@@ -96,8 +96,11 @@ impl Blobs {
 }
 
 /// Records a fresh blob, and forgets the upload that it was, if it was one; part of the transaction that publishes it.
+/// Fails with [`StoreError::UploadGone`] when somebody else has published or removed that upload, and its objects too.
 pub async fn record(transaction: &mut Transaction<'_, Any>, blob: &FreshBlob) -> Result<(), StoreError> {
-    uploads::forget(transaction, &blob.id).await?;
+    if blob.is_of_upload() && !uploads::forget(transaction, &blob.id).await? {
+        return Err(StoreError::UploadGone);
+    }
     sqlx::query("INSERT INTO blobs (id, size, sha256, created_at) VALUES ($1, $2, $3, $4)")
         .bind(blob.id.clone())
         .bind(i64::try_from(blob.size).unwrap_or(i64::MAX))
@@ -118,7 +121,7 @@ pub async fn record(transaction: &mut Transaction<'_, Any>, blob: &FreshBlob) ->
 }
 
 /// Keeps a fresh blob's objects if the transaction that ended with `outcome` published it, as `takes_it` reads from what
-/// the transaction gave, and removes them if not.
+/// the transaction gave, and discards it if not.
 pub async fn settle<T>(
     database: &Database,
     blob: FreshBlob,

@@ -57,6 +57,9 @@ pub enum StoreError {
     /// Reading or writing a file failed.
     #[error("{0}")]
     Io(#[source] io::Error),
+    /// An upload was published or removed by somebody else meanwhile.
+    #[error("the upload is gone")]
+    UploadGone,
     /// A blob is not what the database says of it.
     #[error("a blob is damaged: {0}")]
     Damaged(String),

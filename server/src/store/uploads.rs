@@ -115,8 +115,13 @@ pub async fn find(database: &Database, id: &str, user_id: &str) -> Result<Option
 
 /// The whole upload as a blob that no transaction has published yet. Its objects stay whatever becomes of the value:
 /// the upload is there until it is published or removed.
+///
+/// Fails with [`StoreError::UploadGone`] when another server has just done either.
 pub async fn whole(store: &Store, upload: &Upload) -> Result<FreshBlob, StoreError> {
     let parts = parts(&store.database, &upload.id).await?;
+    if parts.iter().map(|part| part.size).sum::<u64>() != upload.length {
+        return Err(StoreError::UploadGone);
+    }
     Ok(FreshBlob::of_upload(&store.blobs, upload.id.clone(), parts, finished(upload.hash.clone())))
 }
 
@@ -214,3 +219,6 @@ fn upload(row: &AnyRow) -> Result<Upload, StoreError> {
         expires_at: row.try_get(7)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,8 @@ pub struct FreshBlob {
     blobs: Blobs,
     storing: VecDeque<JoinHandle<Result<(), object_store::Error>>>,
     kept: bool,
+    /// Its objects belong to the upload of the same id, whose rows alone decide whether they stay.
+    of_upload: bool,
 }
 
 impl BlobWriter {
@@ -58,6 +60,7 @@ impl BlobWriter {
             blobs: blobs.clone(),
             storing: VecDeque::new(),
             kept: false,
+            of_upload: false,
         };
         Self { fresh, filling: Vec::new(), filled: 0, small: BytesMut::new(), since: Instant::now(), hashing: None }
     }
@@ -150,11 +153,11 @@ impl BlobWriter {
 }
 
 impl FreshBlob {
-    /// The blob that a whole upload has become. Dropped, it removes nothing: the upload is there until it is published
-    /// or removed.
+    /// The blob that a whole upload has become. Neither dropping nor discarding it removes anything: another server may
+    /// be publishing the same upload, and one whose publishing failed is still there to be tried again.
     pub fn of_upload(blobs: &Blobs, id: String, parts: Vec<Part>, sha256: String) -> Self {
         let size = parts.iter().map(|part| part.size).sum();
-        Self { id, size, sha256, parts, blobs: blobs.clone(), storing: VecDeque::new(), kept: true }
+        Self { id, size, sha256, parts, blobs: blobs.clone(), storing: VecDeque::new(), kept: true, of_upload: true }
     }
 
     /// Waits until at most `left` parts are on their way. A cancelled wait forgets none, so that none stays behind.
@@ -169,14 +172,22 @@ impl FreshBlob {
         Ok(())
     }
 
+    /// Whether it was an upload that can be gone on with.
+    pub fn is_of_upload(&self) -> bool {
+        self.of_upload
+    }
+
     /// Its objects stay: a transaction has published them, or may have.
     pub fn keep(mut self) {
         self.kept = true;
     }
 
-    /// Removes its objects and waits until they are gone.
+    /// Removes its objects and waits until they are gone; those of an upload stay with it.
     pub async fn discard(mut self) {
         self.kept = true;
+        if self.of_upload {
+            return;
+        }
         remove(self.blobs.clone(), std::mem::take(&mut self.storing), std::mem::take(&mut self.parts)).await;
     }
 }
