@@ -145,6 +145,9 @@ unsafe impl GlobalAlloc for Wiping {
     }
 }
 
+/// Words that are wiped by one write.
+const WORDS: usize = 32;
+
 /// Zeroes memory in a way that no compiler leaves out although nobody reads it again.
 ///
 /// # Safety
@@ -154,8 +157,14 @@ unsafe fn wipe(block: *mut u8, size: usize) {
     let bytes = unsafe { std::slice::from_raw_parts_mut(block.cast::<MaybeUninit<u8>>(), size) };
     // SAFETY: any bytes are a MaybeUninit of a number.
     let (start, middle, end) = unsafe { bytes.align_to_mut::<MaybeUninit<u64>>() };
-    for word in middle {
-        // SAFETY: a reference is valid and aligned.
+    // Many words at once: without optimization each write is a call, and every block that is freed comes through here.
+    let (blocks, words) = middle.as_chunks_mut::<WORDS>();
+    for block in blocks {
+        // SAFETY: a reference is valid, and aligned for the numbers that may be in it.
+        unsafe { std::ptr::write_volatile(std::ptr::from_mut(block).cast::<[u64; WORDS]>(), [0; WORDS]) };
+    }
+    for word in words {
+        // SAFETY: as above.
         unsafe { std::ptr::write_volatile(word, MaybeUninit::zeroed()) };
     }
     for byte in start.iter_mut().chain(end) {
@@ -170,7 +179,7 @@ mod tests {
 
     #[test]
     fn wiping_leaves_nothing_of_any_length() {
-        for size in [0, 1, 7, 8, 9, 63, 1_000] {
+        for size in [0, 1, 7, 8, 9, 63, 256, 1_000] {
             for at in 0..3 {
                 let mut block = vec![0xAA_u8; at + size + 1];
                 // SAFETY: the block has so many bytes from there.
