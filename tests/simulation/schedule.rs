@@ -172,7 +172,7 @@ impl Schedule {
             throttle_limit: rng.random_range(1..=4),
             max_bytes_per_second: rng.random_bool(0.15).then(|| rng.random_range(50_000..500_000)),
             chunk: one_of(rng, &[700, 1500, 4000, 4000, 9000]),
-            latency: Duration::from_millis(one_of(rng, &[0, 5, 20, 40])),
+            latency: Duration::from_millis(one_of(rng, &[0, 20, 40, 80])),
             healed: last + millis(rng, 300..1200),
             killed_when_healed: rng.random_bool(0.3),
             packages,

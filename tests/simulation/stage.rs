@@ -20,7 +20,7 @@ use super::server::serve;
 use super::store::Store;
 
 /// One step of the network. Within it each host's time still goes on by milliseconds.
-const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(20);
 
 /// No run may take longer once all is well, and none before for longer than the faults and this.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -95,12 +95,14 @@ impl Stage<'_> {
         self.contents += 1;
         let pack = &self.schedule.packages[package];
         let mut state = self.schedule.seed ^ (self.contents << 32);
-        let bytes: Bytes = (0..pack.size)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 56) as u8
-            })
-            .collect();
+        let mut bytes = vec![0; pack.size];
+        for piece in bytes.chunks_mut(64) {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            piece.fill((state >> 56) as u8);
+            // No two pieces are equal, wherever they end.
+            piece.iter_mut().zip((state >> 8).to_le_bytes()).for_each(|(byte, new)| *byte = new);
+        }
+        let bytes = Bytes::from(bytes);
         self.observer.source_has(&pack.id, Digest::of(&bytes));
         self.source.put(&pack.id, bytes.clone());
         bytes

@@ -102,7 +102,7 @@ pub(crate) struct Writer(OwnedWriteHalf);
 
 pub(crate) fn halves(stream: TcpStream) -> (Reader, Writer) {
     let (read, write) = stream.into_split();
-    (Reader(BufReader::new(read)), Writer(write))
+    (Reader(BufReader::with_capacity(512, read)), Writer(write))
 }
 
 impl Reader {
