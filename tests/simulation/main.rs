@@ -21,7 +21,7 @@ use observer::{End, Met};
 use schedule::Schedule;
 
 /// Schedules of a plain `cargo test`.
-const SCHEDULES: u64 = 1_000;
+const SCHEDULES: u64 = 10_000;
 
 /// What has to be met, or the simulation proves less than it says.
 const TO_BE_MET: &[&str] = &[
