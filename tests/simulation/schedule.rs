@@ -60,6 +60,8 @@ pub(crate) struct Habits {
     pub(crate) sync_every: usize,
     /// For each chunk.
     pub(crate) pace: Duration,
+    /// It gives up a connection on which nothing comes for so long.
+    pub(crate) idle: Duration,
     /// What happens to its first connections, one after the other.
     pub(crate) connections: Vec<Mishap>,
     /// Which requests to it the network makes twice, and how late.
@@ -202,8 +204,11 @@ fn packages(rng: &mut StdRng) -> Vec<Pack> {
 
 fn habits(rng: &mut StdRng, host: String, packages: &[Pack], calm: bool, force: bool) -> Habits {
     let mischief = if calm { 0.0 } else { one_of(rng, &[0.0, 0.2, 0.5]) };
-    let digests = rng.random_bool(0.8);
-    let content_digests = rng.random_bool(0.5);
+    // Some sides know no digests at all.
+    let knows = rng.random_bool(0.8);
+    let digests = knows && rng.random_bool(0.9);
+    let content_digests = knows && rng.random_bool(0.5);
+    let takes_over = rng.random_bool(0.6);
     let is_source = host == SOURCE;
     let connections = (0..rng.random_range(0..16)).map(|_| mishap(rng, mischief, is_source, digests)).collect();
     let doubles = (0..rng.random_range(0..16))
@@ -228,9 +233,11 @@ fn habits(rng: &mut StdRng, host: String, packages: &[Pack], calm: bool, force: 
         resumes: rng.random_bool(0.6).then(|| one_of(rng, &[0, 1, 4_000, 10_000])),
         verifies: rng.random_bool(0.7),
         early: rng.random_bool(0.3),
-        takes_over: rng.random_bool(0.5),
+        takes_over,
         sync_every: one_of(rng, &[1, 1_000, 8_000, 64_000]),
         pace: Duration::from_millis(one_of(rng, &[0, 0, 0, 2, 8])),
+        // One that lets nobody take over must not hold a broken upload for long.
+        idle: Duration::from_millis(if takes_over { one_of(rng, &[1_200, 1_200, 100_000]) } else { 1_200 }),
         connections,
         doubles,
         has,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{sleep, timeout};
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -10,8 +11,8 @@ use super::schedule::Mishap;
 use super::store::{Appended, Store, VERSION};
 use super::wire::{Answer, Ask, Asked, Offer, PORT, Reader, Refusal, Writer, halves};
 
-/// A connection on which nothing comes is given up.
-const IDLE: Duration = Duration::from_millis(1200);
+/// The rest of a body that nobody needs is taken for so long.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A stalled connection is there for so long.
 const STALL: Duration = Duration::from_secs(3);
@@ -19,17 +20,24 @@ const STALL: Duration = Duration::from_secs(3);
 /// Serves until the host crashes.
 pub(crate) async fn serve(store: Store, chunk: usize) -> turmoil::Result {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+    // No tasks: in which order a crash drops those depends on what else the process runs.
+    let mut connections = FuturesUnordered::new();
     let mut number = 0;
     loop {
-        let (stream, _) = listener.accept().await?;
-        number += 1;
-        tokio::spawn(connection(store.clone(), stream, chunk, number));
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => {
+                number += 1;
+                connections.push(connection(store.clone(), accepted?.0, chunk, number));
+            }
+            Some(()) = connections.next() => {}
+        }
     }
 }
 
 async fn connection(store: Store, stream: TcpStream, chunk: usize, number: u64) {
     let (mut reader, writer) = halves(stream);
-    let Ok(Ok(asked)) = timeout(IDLE, reader.message::<Asked>()).await else { return };
+    let Ok(Ok(asked)) = timeout(store.habits.idle, reader.message::<Asked>()).await else { return };
     let mishap = store.mishap();
     store.observer.note(&store.habits.host, format_args!("{number} {asked:?} {mishap:?}"));
     let mut exchange = Exchange { store, reader, writer, mishap, moved: 0, over: false, chunk, number };
@@ -101,7 +109,7 @@ impl Exchange {
         if self.writer.message(&answer).await.is_ok() {
             // What still comes is taken, or its reset would overtake the answer.
             let rest = async { while let Ok(Some(_)) = self.reader.chunk().await {} };
-            let _gone = timeout(IDLE / 4, rest).await;
+            let _gone = timeout(PATIENCE, rest).await;
         }
     }
 
@@ -212,7 +220,7 @@ impl Exchange {
             self.hang::<()>().await;
             return Piece::Broken;
         }
-        match timeout(IDLE, self.reader.chunk()).await {
+        match timeout(self.store.habits.idle, self.reader.chunk()).await {
             Ok(Ok(Some(bytes))) => {
                 let (bytes, cut) = self.pass(bytes).await;
                 self.over = cut;

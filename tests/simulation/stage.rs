@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use turmoil::Sim;
 use uss::copy::{CopyResult, Digest, PlanOptions, Request, Retries, RunOptions, Status, plan, run};
@@ -70,7 +71,8 @@ impl Stage<'_> {
         let mut stage = Stage { sim, source: stores[SOURCE].clone(), stores, client, observer, contents: 0, schedule };
         stage.fill();
         let client = stage.client.clone();
-        stage.sim.host(CLIENT, move || client.clone().work());
+        stage.sim.host(CLIENT, move || client.clone().live());
+        stage.client.start();
         stage
     }
 
@@ -120,13 +122,13 @@ impl Stage<'_> {
             self.kill_client();
         } else {
             self.client.is_last.store(true, Ordering::Relaxed);
-            self.until(|stage| !stage.sim.is_host_running(CLIENT))?;
+            self.until(|stage| !stage.client.is_working())?;
         }
         // Whatever happened before: started again, it copies everything.
         self.client.is_last.store(true, Ordering::Relaxed);
         self.client.must_succeed.store(true, Ordering::Relaxed);
-        self.sim.bounce(CLIENT);
-        self.until(|stage| !stage.sim.is_host_running(CLIENT))?;
+        self.client.start();
+        self.until(|stage| !stage.client.is_working())?;
         self.is_all_there();
         Ok(())
     }
@@ -162,7 +164,7 @@ impl Stage<'_> {
             Event::Restart { host } => self.restart(host),
             Event::KillClient => {
                 self.kill_client();
-                self.sim.bounce(CLIENT);
+                self.client.start();
             }
             Event::Change { package } => drop(self.change(*package)),
             Event::Expire { host } => self.stores[host].expire(),
@@ -194,10 +196,10 @@ impl Stage<'_> {
     }
 
     fn kill_client(&mut self) {
-        if self.sim.is_host_running(CLIENT) {
+        if self.client.is_working() {
             self.observer.met("the client died in its work");
         }
-        self.sim.crash(CLIENT);
+        self.client.kill();
     }
 
     /// From now on nothing goes wrong any more.
@@ -239,6 +241,8 @@ struct Client {
     ways: BTreeMap<String, Arc<Way>>,
     observer: Observer,
     runs: AtomicU32,
+    /// Which of its processes is to run; none: it is dead, or has ended.
+    process: watch::Sender<Option<u32>>,
     /// It is not started again.
     is_last: AtomicBool,
     must_succeed: AtomicBool,
@@ -252,10 +256,39 @@ impl Client {
         };
         let ways = std::iter::once(&schedule.source).chain(&schedule.destinations).map(way).collect();
         let (is_last, must_succeed) = Default::default();
-        Self { schedule, stores, ways, observer, runs: AtomicU32::new(0), is_last, must_succeed }
+        let process = watch::Sender::new(None);
+        Self { schedule, stores, ways, observer, process, runs: AtomicU32::new(0), is_last, must_succeed }
     }
 
-    async fn work(self: Arc<Self>) -> turmoil::Result {
+    fn is_working(&self) -> bool {
+        self.process.borrow().is_some()
+    }
+
+    /// Starts a new process, once the one before is dead.
+    fn start(&self) {
+        self.process.send_replace(Some(self.runs.load(Ordering::Relaxed)));
+    }
+
+    /// Drops all that the process does, wherever it is.
+    fn kill(&self) {
+        self.process.send_replace(None);
+    }
+
+    /// The machine that the processes run on. It is not the host that dies: its tasks would be dropped in an order
+    /// that depends on what else this test runs.
+    async fn live(self: Arc<Self>) -> turmoil::Result {
+        let mut process = self.process.subscribe();
+        loop {
+            let now = *process.borrow_and_update();
+            tokio::select! {
+                biased;
+                changed = process.changed() => changed?,
+                () = self.work(), if now.is_some() => drop(self.process.send_replace(None)),
+            }
+        }
+    }
+
+    async fn work(&self) {
         loop {
             let number = self.runs.fetch_add(1, Ordering::Relaxed);
             let failed = self.copy(number).await;
@@ -263,7 +296,7 @@ impl Client {
                 if self.must_succeed.load(Ordering::Relaxed) {
                     failed.iter().for_each(|error| self.observer.violated(format!("run {number} failed: {error:?}")));
                 }
-                return Ok(());
+                return;
             }
             sleep(Duration::from_millis(300)).await;
         }
