@@ -91,6 +91,7 @@ async fn the_server_tells_what_it_speaks_and_refuses_other_versions() {
     assert_eq!(header(told.headers(), "tus-checksum-algorithm"), "sha1,sha256");
     let other = session.request(Method::POST, UPLOADS).header("tus-resumable", "0.2.2").send().await.unwrap();
     assert_eq!(header(other.headers(), "tus-version"), "1.0.0");
+    assert_eq!(header(other.headers(), "tus-resumable"), "1.0.0", "on a refusal too");
     problem(other, 412, "tus-version").await;
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, StatusCode};
-use axum::middleware;
+use axum::middleware::{self, map_response};
 use axum::routing::{MethodRouter, delete, get, head, options, patch, post};
 
 use crate::bearer::Bearers;
@@ -67,11 +67,18 @@ fn routes() -> Vec<Route> {
         route("/api/v1/installers", &["get", "post"], get(installers::list).merge(post(installers::publish))),
         route("/api/v1/installers/{id}", &["get"], get(installers::one)),
         route("/api/v1/installers/{id}/download", &["get", "head"], get(installers::download)),
-        route("/api/v1/Uploads", &["options", "post"], options(uploads::options).merge(post(uploads::create))),
+        route(
+            "/api/v1/Uploads",
+            &["options", "post"],
+            options(uploads::options).merge(post(uploads::create)).layer(map_response(uploads::speak)),
+        ),
         route(
             "/api/v1/Uploads/{id}",
             &["head", "patch", "delete"],
-            head(uploads::head).merge(patch(uploads::append)).merge(delete(uploads::terminate)),
+            head(uploads::head)
+                .merge(patch(uploads::append))
+                .merge(delete(uploads::terminate))
+                .layer(map_response(uploads::speak)),
         ),
         route("/api/v1/Settings/server", &["get"], get(settings::server)),
         route("/api/v1/Account", &["get"], get(account::account)),

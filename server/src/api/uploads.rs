@@ -93,6 +93,7 @@ pub async fn append(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    caller.require_admin()?;
     version(&headers)?;
     if !carries_bytes(&headers) {
         let detail = "The body of a PATCH is application/offset+octet-stream.";
@@ -115,6 +116,12 @@ pub async fn terminate(
     let upload = find(&app, &caller, &text(id)?).await?;
     let _turn = app.uploads.take(&upload.id).await?;
     if uploads::remove(&app.store, &upload.id).await? { Ok(tus(StatusCode::NO_CONTENT, [])) } else { Err(gone()) }
+}
+
+/// Puts the protocol's version on each answer, refusals among them.
+pub async fn speak(mut response: Response) -> Response {
+    put(&mut response, HeaderName::from_static("tus-resumable"), "1.0.0".to_owned());
+    response
 }
 
 /// The last part of the path, or why it is no text.
@@ -197,7 +204,6 @@ fn offset(status: StatusCode, upload: &Upload) -> Response {
 
 fn tus<const N: usize>(status: StatusCode, headers: [(&'static str, String); N]) -> Response {
     let mut response = status.into_response();
-    put(&mut response, HeaderName::from_static("tus-resumable"), "1.0.0".to_owned());
     for (name, value) in headers {
         put(&mut response, HeaderName::from_static(name), value);
     }

@@ -85,7 +85,9 @@ async fn fill(
         if let Some(checksum) = &mut checksum {
             checksum.update(&bytes);
         }
-        appending.write(bytes).await;
+        if !appending.write(bytes).await {
+            break Ok(());
+        }
     };
     let refused = match checksum {
         // A checksum of a body that is not whole proves nothing, and none of it counts.

@@ -1,6 +1,8 @@
 //! Adding to an upload as bytes arrive: a part is stored when it is full or when they end.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use object_store::path::Path as Key;
@@ -33,8 +35,10 @@ pub struct Appending {
     newest: Newest,
     /// How many parts are on their way.
     storing: VecDeque<tokio::sync::oneshot::Receiver<()>>,
-    /// Whether nothing counts before [`Self::accept`].
+    /// Whether nothing counts before the end.
     withheld: bool,
+    /// Whether a part has failed to be stored or to count: what comes after it cannot count either.
+    stopped: Arc<AtomicBool>,
 }
 
 enum Newest {
@@ -59,11 +63,11 @@ impl Appending {
         let newest = Newest::At(Progress { hash: upload.hash.clone(), withheld: Vec::new() });
         let (id, from) = (upload.id.clone(), upload.received);
         let (filling, storing) = (Vec::new(), VecDeque::new());
-        Self { store: store.clone(), id, from, filling, filled: 0, newest, storing, withheld }
+        Self { store: store.clone(), id, from, filling, filled: 0, newest, storing, withheld, stopped: Arc::default() }
     }
 
-    /// Takes the next bytes.
-    pub async fn write(&mut self, mut bytes: Bytes) {
+    /// Takes the next bytes. False: no more can count, and [`Self::finish`] tells why.
+    pub async fn write(&mut self, mut bytes: Bytes) -> bool {
         while !bytes.is_empty() {
             let room = PART_BYTES - self.filled;
             let piece = if bytes.len() > room { bytes.split_to(room) } else { std::mem::take(&mut bytes) };
@@ -73,6 +77,7 @@ impl Appending {
                 self.store_part().await;
             }
         }
+        !self.stopped.load(Ordering::Relaxed)
     }
 
     /// Stores what is left and waits until everything counts.
@@ -136,8 +141,12 @@ impl Appending {
         self.storing.push_back(stored);
         let part = Part { key: format!("{}/{}", self.id, new_id()), size };
         let (store, id, withheld) = (self.store.clone(), self.id.clone(), self.withheld);
+        let stopped = self.stopped.clone();
         self.newest = Newest::OnItsWay(tokio::spawn(async move {
             let stored = store_one(&store, &id, from, part, pieces, before, withheld).await;
+            if stored.is_err() {
+                stopped.store(true, Ordering::Relaxed);
+            }
             // Nobody waits any more for one whose upload was given up.
             done.send(()).ok();
             stored
