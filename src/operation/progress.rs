@@ -35,6 +35,8 @@ pub struct Progress {
     items_done: AtomicU64,
     items_total: AtomicU64,
     bytes_done: Arc<AtomicU64>,
+    /// Bytes that went over now: without those that were there, and with those that went again.
+    moved: Arc<AtomicU64>,
     bytes_total: AtomicU64,
     next_id: AtomicU64,
     running: Arc<Mutex<BTreeMap<u64, Arc<Counters>>>>,
@@ -57,6 +59,7 @@ impl Progress {
             items_done: AtomicU64::new(0),
             items_total: AtomicU64::new(0),
             bytes_done: Arc::default(),
+            moved: Arc::default(),
             bytes_total: AtomicU64::new(0),
             next_id: AtomicU64::new(1),
             running: Arc::default(),
@@ -87,7 +90,8 @@ impl Progress {
         self.log.transfer(id, label);
         let counters = Arc::new(Counters { total: AtomicU64::new(total), ..Counters::default() });
         lock(&self.running).insert(id, counters.clone());
-        Transfer { id, counters, all: self.bytes_done.clone(), running: self.running.clone() }
+        let (all, moved, running) = (self.bytes_done.clone(), self.moved.clone(), self.running.clone());
+        Transfer { id, counters, all, moved, running }
     }
 
     /// Fills `values` as far as it goes; see [`PROGRESS_LENGTH`].
@@ -103,7 +107,7 @@ impl Progress {
             }
             phase => phase,
         };
-        let rate = lock(&self.rate).update(bytes);
+        let rate = lock(&self.rate).update(self.moved.load(Ordering::Relaxed));
         let head = [phase, done, total, bytes, self.bytes_total.load(Ordering::Relaxed), rate];
         let transfers = running.iter().take(SHOWN_TRANSFERS).flat_map(|(id, counters)| {
             [*id, counters.done.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed)]
@@ -119,6 +123,7 @@ pub struct Transfer {
     id: u64,
     counters: Arc<Counters>,
     all: Arc<AtomicU64>,
+    moved: Arc<AtomicU64>,
     running: Arc<Mutex<BTreeMap<u64, Arc<Counters>>>>,
 }
 
@@ -127,6 +132,14 @@ impl Transfer {
     pub fn advance(&self, bytes: u64) {
         self.counters.done.fetch_add(bytes, Ordering::Relaxed);
         self.all.fetch_add(bytes, Ordering::Relaxed);
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes up to `offset` are there already: they count as done, and not into the rate.
+    pub fn start_at(&self, offset: u64) {
+        self.rewind(offset);
+        let more = offset.saturating_sub(self.counters.done.swap(offset, Ordering::Relaxed));
+        self.all.fetch_add(more, Ordering::Relaxed);
     }
 
     /// All bytes have gone over; what is left is the other side's answer.
@@ -137,7 +150,7 @@ impl Transfer {
     /// The transfer begins again at `offset`: what came after it no longer counts.
     pub fn rewind(&self, offset: u64) {
         self.counters.sent.store(false, Ordering::Relaxed);
-        let before = self.counters.done.swap(offset, Ordering::Relaxed);
+        let before = self.counters.done.fetch_min(offset, Ordering::Relaxed);
         let lost = before.saturating_sub(offset);
         let _ = self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |all| Some(all.saturating_sub(lost)));
     }
@@ -217,6 +230,21 @@ mod tests {
         assert_eq!(phase(), Phase::Verifying as u64);
         second.rewind(0);
         assert_eq!(phase(), Phase::Transferring as u64, "it starts again");
+    }
+
+    #[test]
+    fn bytes_that_were_there_are_done_but_make_no_rate() {
+        let progress = Progress::new(Log::new(LogLevel::None));
+        let transfer = progress.transfer("a 1.0", 10);
+        transfer.advance(2);
+        transfer.start_at(8);
+        let mut values = [0; 9];
+        progress.read(&mut values);
+        assert_eq!((values.get(3), values.get(7)), (Some(&8), Some(&8)));
+        assert_eq!(progress.moved.load(Ordering::Relaxed), 2);
+        transfer.start_at(5);
+        progress.read(&mut values);
+        assert_eq!((values.get(3), values.get(7)), (Some(&5), Some(&5)));
     }
 
     #[test]
