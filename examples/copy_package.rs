@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, error::Error};
 
 use uss::connection::Credential;
-use uss::copy::{PlanOptions, Request, RunOptions, plan, run};
+use uss::copy::{FolderJournal, PlanOptions, Request, RunOptions, plan, run};
 use uss::http::TransportOptions;
 use uss::log::{Log, LogLevel};
 use uss::operation::Context;
@@ -35,7 +35,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let planned =
         planned.map_err(|problems| problems.into_iter().next().map_or_else(String::new, |e| e.to_string()))?;
     let failed = AtomicBool::new(false);
-    run(&context, planned, &RunOptions::default(), |row| match row {
+    run(&context, planned, &FolderJournal::new(), &RunOptions::default(), |row| match row {
         Ok(row) => {
             let (status, seconds) = (row.status.as_str(), row.duration.as_secs_f64());
             println!(

@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Server, block_on, context, verbose_lines};
 use uss::copy::{
-    CopyResult, InstallerChoice, Plan, PlanOptions, Request, RunOptions, Status, plan, plan_installers, resolve, run,
+    CopyResult, InstallerChoice, MemoryJournal, Plan, PlanOptions, Request, RunOptions, Status, plan, plan_installers,
+    resolve, run,
 };
 use uss::log::{Log, LogLevel};
 use uss::operation::{Context, Delivery, Operation, PROGRESS_LENGTH};
@@ -48,7 +49,9 @@ impl Pair {
 
     async fn run(&self, plan: Plan, options: &RunOptions) -> Vec<Row> {
         let rows = Mutex::new(Vec::new());
-        run(&self.context, plan, options, |row| rows.lock().unwrap().push(row)).await.unwrap();
+        run(&self.context, plan, &MemoryJournal::default(), options, |row| rows.lock().unwrap().push(row))
+            .await
+            .unwrap();
         rows.into_inner().unwrap()
     }
 
@@ -246,7 +249,8 @@ fn a_source_that_is_killed_in_the_middle_and_comes_back_is_spliced() {
     let (context, rows) = (pair.context.clone(), std::sync::Arc::new(Mutex::new(Vec::new())));
     let kept = rows.clone();
     let copy = uss::runtime::runtime().unwrap().spawn(async move {
-        run(&context, planned, &RunOptions::default(), |row| kept.lock().unwrap().push(row)).await
+        run(&context, planned, &MemoryJournal::default(), &RunOptions::default(), |row| kept.lock().unwrap().push(row))
+            .await
     });
     pair.wait_for_bytes(3_000_000);
     pair.a.restart();
@@ -399,7 +403,7 @@ fn a_bearer_that_ends_in_the_middle_is_renewed_and_a_revoked_token_ends_the_copy
             }
             rows.lock().unwrap().push(row);
         };
-        run(&pair.context, planned, &RunOptions::default(), on_row).await.unwrap();
+        run(&pair.context, planned, &MemoryJournal::default(), &RunOptions::default(), on_row).await.unwrap();
     });
     let rows = rows.into_inner().unwrap();
     let expected = [None, Some(ErrorKind::AuthenticationFailed), Some(ErrorKind::DependencyFailed)];
@@ -414,7 +418,7 @@ fn a_cancelled_copy_ends_and_publishes_nothing() {
     fault(&pair.a, json!({ "path": "/content", "action": { "stall": 4_000_000 } }));
     let planned = block_on(pair.plan("app", &PlanOptions::default())).unwrap();
     let operation = Operation::start(Log::new(LogLevel::None), Delivery::Streaming, |context, output| async move {
-        run(&context, planned, &RunOptions::default(), |row| output.push(row)).await
+        run(&context, planned, &MemoryJournal::default(), &RunOptions::default(), |row| output.push(row)).await
     })
     .unwrap();
     let moving = |values: &mut [u64; PROGRESS_LENGTH]| {

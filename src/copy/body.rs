@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, ErrorKind};
 use crate::operation::Transfer;
 
-/// Bytes that one transfer holds at most, besides the chunk that waits for room.
+/// Bytes that wait for one destination at most, besides the chunk that waits for room.
 const BUFFER: u32 = 1 << 20;
 
 /// The bytes of an upload, in the chunks in which the source sent them.
@@ -26,8 +26,19 @@ const BUFFER: u32 = 1 << 20;
 #[derive(Debug)]
 pub struct Body {
     pieces: UnboundedReceiver<Piece>,
+    /// The one that [`Self::filled`] waited for.
+    first: Option<Piece>,
     flow: Arc<Flow>,
     ended: bool,
+}
+
+impl Body {
+    /// Waits until there is something to read, or the end.
+    pub(super) async fn filled(&mut self) {
+        if self.first.is_none() {
+            self.first = self.pieces.recv().await;
+        }
+    }
 }
 
 impl Stream for Body {
@@ -37,7 +48,10 @@ impl Stream for Body {
         if self.ended {
             return Poll::Ready(None);
         }
-        let next = ready!(self.pieces.poll_recv(poller));
+        let next = match self.first.take() {
+            Some(first) => Some(first),
+            None => ready!(self.pieces.poll_recv(poller)),
+        };
         Poll::Ready(match next {
             Some(Piece::Chunk(chunk)) => {
                 self.flow.took(chunk.bytes.len());
@@ -68,18 +82,40 @@ pub(super) struct Chunk {
     _room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-impl Chunk {
-    #[cfg(test)]
-    pub(super) fn unbounded(bytes: Bytes) -> Self {
-        Self { bytes, _room: None }
+/// How much may wait at once. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Room(Arc<Semaphore>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BUFFER as usize)))
     }
+}
+
+impl Room {
+    /// Waits until there is room for `bytes`. A chunk larger than the buffer takes all of it.
+    pub(super) async fn admit(&self, bytes: Bytes) -> Chunk {
+        // The semaphore is never closed; were it, the chunk would go unbounded.
+        let room = self.0.clone().acquire_many_owned(size(&bytes)).await.ok();
+        Chunk { bytes, _room: room.map(Arc::new) }
+    }
+
+    /// None: there is no room now.
+    pub(super) fn try_admit(&self, bytes: &Bytes) -> Option<Chunk> {
+        let room = self.0.clone().try_acquire_many_owned(size(bytes)).ok()?;
+        Some(Chunk { bytes: bytes.clone(), _room: Some(Arc::new(room)) })
+    }
+}
+
+fn size(bytes: &Bytes) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(BUFFER).min(BUFFER)
 }
 
 /// The relay's end of a [`Body`].
 #[derive(Debug)]
 pub(super) struct Feed {
     pieces: UnboundedSender<Piece>,
-    room: Arc<Semaphore>,
+    pub(super) room: Room,
 }
 
 /// A feed and the body that it fills. `transfer` shows what the destination takes.
@@ -87,26 +123,18 @@ pub(super) fn channel(transfer: Arc<Transfer>, sent: Arc<AtomicU64>) -> (Feed, B
     let (sender, pieces) = mpsc::unbounded_channel();
     let moved = Mutex::new(Instant::now());
     let flow = Arc::new(Flow { taken: AtomicU64::new(0), moved, transfer, sent });
-    let room = Arc::new(Semaphore::new(BUFFER as usize));
-    (Feed { pieces: sender, room }, Body { pieces, flow: flow.clone(), ended: false }, flow)
+    let body = Body { pieces, first: None, flow: flow.clone(), ended: false };
+    (Feed { pieces: sender, room: Room::default() }, body, flow)
 }
 
 impl Feed {
-    /// Waits until the buffer has room for `bytes`. A chunk larger than the buffer takes all of it.
-    pub(super) async fn admit(&self, bytes: Bytes) -> Chunk {
-        let size = u32::try_from(bytes.len()).unwrap_or(BUFFER).min(BUFFER);
-        // The semaphore is never closed; were it, the chunk would go unbounded.
-        let room = self.room.clone().acquire_many_owned(size).await.ok().map(Arc::new);
-        Chunk { bytes, _room: room }
-    }
-
     /// Hands a chunk on. False: the destination no longer reads.
     pub(super) fn send(&self, chunk: Chunk) -> bool {
         self.pieces.send(Piece::Chunk(chunk)).is_ok()
     }
 
     /// Lets the upload end well. A body of known length may be gone already, with its last byte.
-    pub(super) fn end(self) {
+    pub(super) fn end(&self) {
         self.pieces.send(Piece::End).ok();
     }
 }
@@ -168,10 +196,14 @@ mod tests {
         channel(Arc::new(transfer), Arc::default())
     }
 
+    fn send(feed: &Feed, bytes: &'static str) {
+        assert!(feed.send(feed.room.try_admit(&bytes.into()).unwrap()));
+    }
+
     #[tokio::test]
     async fn a_body_whose_relay_goes_away_ends_in_an_error() {
         let (feed, mut body, _) = pair();
-        assert!(feed.send(Chunk::unbounded("a".into())));
+        send(&feed, "a");
         drop(feed);
         assert_eq!(body.next().await.unwrap().unwrap(), "a");
         assert_eq!(body.next().await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
@@ -179,18 +211,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_buffer_is_bounded_until_the_destination_and_the_hash_have_let_go() {
+    async fn the_buffer_is_bounded_until_the_destination_has_taken_what_is_in_it() {
         let (feed, mut body, flow) = pair();
-        let chunk = feed.admit(vec![0; BUFFER as usize].into()).await;
-        let hashed = chunk.clone();
+        let chunk = feed.room.admit(vec![0; BUFFER as usize].into()).await;
         assert!(feed.send(chunk));
-        assert!(feed.admit("b".into()).now_or_never().is_none(), "full");
+        assert!(feed.room.try_admit(&"b".into()).is_none());
+        assert!(feed.room.admit("b".into()).now_or_never().is_none());
         assert_eq!(body.next().await.unwrap().unwrap().len(), BUFFER as usize);
-        assert!(feed.admit("b".into()).now_or_never().is_none(), "not hashed yet");
-        drop(hashed);
-        assert!(feed.admit("b".into()).now_or_never().is_some());
+        assert!(feed.room.admit("b".into()).now_or_never().is_some());
         assert_eq!(flow.taken(), u64::from(BUFFER));
         feed.end();
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_first_byte_takes_nothing_away() {
+        let (feed, mut body, flow) = pair();
+        assert!(body.filled().now_or_never().is_none());
+        send(&feed, "a");
+        feed.end();
+        body.filled().await;
+        body.filled().await;
+        assert_eq!(flow.taken(), 0);
+        assert_eq!(body.next().await.unwrap().unwrap(), "a");
         assert!(body.next().await.is_none());
     }
 
@@ -198,7 +241,7 @@ mod tests {
     async fn a_destination_that_takes_something_now_and_then_has_not_stalled() {
         let (feed, mut body, flow) = pair();
         for _ in 0..5 {
-            assert!(feed.send(Chunk::unbounded("a".into())));
+            send(&feed, "a");
         }
         let reader = tokio::spawn(async move {
             for _ in 0..5 {

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::{Buf, Bytes};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
-use super::body::Chunk;
+use super::body::{Chunk, Room};
 use crate::error::{Error, ErrorKind};
 
 /// A SHA-256 digest. Displays as 64 lower-case hex digits.
@@ -63,11 +64,14 @@ impl fmt::Debug for Digest {
 /// A digest in the making.
 ///
 /// Chunks queue up, and one job at a time on a blocking thread works the queue off and ends. So no thread is held
-/// while nothing arrives, and nothing is left running when the transfer is dropped. The queue is bounded by the
-/// transfer's buffer: a chunk keeps its room there until it is hashed.
+/// while nothing arrives, and nothing is left running when the transfer is dropped. The queue is bounded as a
+/// destination's buffer is.
 #[derive(Default)]
 pub(super) struct Hashing {
     state: Arc<Mutex<State>>,
+    room: Room,
+    /// Bytes pushed.
+    offset: u64,
     inline: bool,
 }
 
@@ -85,18 +89,30 @@ impl Hashing {
         Self { inline, ..Self::default() }
     }
 
-    /// Adds the next chunk.
-    pub(super) fn push(&self, chunk: Chunk) {
+    /// How far it is.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Adds the bytes from `at` on; those that came before are not hashed again.
+    pub(super) async fn push(&mut self, at: u64, mut bytes: Bytes) {
+        let known = usize::try_from(self.offset.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.advance(known);
+        if bytes.is_empty() {
+            return;
+        }
+        let chunk = self.room.admit(bytes).await;
+        self.offset += chunk.bytes.len() as u64;
         let mut state = lock(&self.state);
         state.waiting.push_back(chunk);
         self.wake(state);
     }
 
-    /// The digest of all chunks.
+    /// The digest of all chunks so far.
     ///
     /// # Errors
     /// `Internal` when the job died.
-    pub(super) async fn finish(self) -> Result<Digest, Error> {
+    pub(super) async fn digest(&self) -> Result<Digest, Error> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut state = lock(&self.state);
@@ -125,11 +141,11 @@ fn work_off(shared: &Mutex<State>) {
             let mut state = lock(shared);
             if state.waiting.is_empty() {
                 state.at_work = false;
-                match state.finish.take() {
+                if let Some(finish) = state.finish.take() {
                     // A receiver that is gone was cancelled.
-                    Some(finish) => drop(finish.send(Digest(hasher.finalize().into()))),
-                    None => state.hasher = hasher,
+                    finish.send(Digest(hasher.clone().finalize().into())).ok();
                 }
+                state.hasher = hasher;
                 return;
             }
             std::mem::take(&mut state.waiting)
@@ -160,17 +176,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn chunks_are_hashed_in_their_order() {
+    async fn bytes_are_hashed_in_their_order_and_each_once() {
         let whole: String = (0..1000_u32).map(|n| n.to_string()).collect();
+        let bytes = Bytes::from(whole.clone());
         for inline in [false, true] {
-            let hashing = Hashing::new(inline);
-            for n in 0..1000_u32 {
-                hashing.push(Chunk::unbounded(n.to_string().into()));
-                if n % 100 == 0 {
+            let mut hashing = Hashing::new(inline);
+            for at in (0..bytes.len()).step_by(7) {
+                // Some of them come again, as after a break.
+                let from = at.saturating_sub(at % 5);
+                hashing.push(from as u64, bytes.slice(from..bytes.len().min(at + 7))).await;
+                if at % 100 == 0 {
                     tokio::task::yield_now().await;
                 }
+                if at == 700 {
+                    assert_eq!(hashing.digest().await.unwrap(), Digest::of(&bytes[..707]));
+                }
             }
-            assert_eq!(hashing.finish().await.unwrap(), Digest::of(whole.as_bytes()));
+            assert_eq!(hashing.offset(), bytes.len() as u64);
+            assert_eq!(hashing.digest().await.unwrap(), Digest::of(whole.as_bytes()));
         }
     }
 }

@@ -16,6 +16,10 @@ impl Catalogue for UpdateService {
         self.server().to_string()
     }
 
+    fn user(&self) -> String {
+        self.user_name().unwrap_or_default().to_owned()
+    }
+
     async fn versions_of(
         &self,
         context: &Context,

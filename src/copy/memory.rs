@@ -39,9 +39,9 @@ pub(super) enum ReadFault {
 #[derive(Clone, Debug)]
 pub(super) enum WriteFault {
     None,
-    /// The connection breaks after so many bytes.
+    /// The connection breaks when the upload has so many bytes.
     BreakAt(u64),
-    /// Nothing more is taken after so many bytes.
+    /// Nothing more is taken when the upload has so many bytes.
     StallAt(u64),
     /// Each chunk takes so long.
     Slow(Duration),
@@ -49,10 +49,29 @@ pub(super) enum WriteFault {
     LoseAnswer,
     /// The answer takes so long.
     Think(Duration),
+    /// Nothing is taken, and after so long the connection breaks.
+    Late(Duration),
     /// Answered at once, nothing is read.
     Refused(Error),
     /// It is stored wrongly.
     Corrupt,
+    /// The connection breaks when the upload has so many bytes, and the upload is gone.
+    GoneAt(u64),
+}
+
+/// What happens to one question for an upload's offset.
+#[derive(Clone, Debug)]
+pub(super) enum OffsetFault {
+    None,
+    Lost,
+    Refused(Error),
+}
+
+/// What a side has of an upload that is not whole.
+#[derive(Debug)]
+struct Partial {
+    upload: Upload,
+    bytes: BytesMut,
 }
 
 #[derive(Clone, Debug)]
@@ -72,8 +91,19 @@ pub(super) struct State {
     pub(super) write_faults: VecDeque<WriteFault>,
     /// No strong entity tags.
     pub(super) weak: bool,
+    /// No digests.
+    pub(super) untold: bool,
     /// No digests and no sizes.
     pub(super) silent: bool,
+    /// Uploads can be gone on with.
+    pub(super) resumes: bool,
+    partials: BTreeMap<String, Partial>,
+    pub(super) offset_faults: VecDeque<OffsetFault>,
+    /// How many were begun.
+    pub(super) begun: usize,
+    /// From where each append went on.
+    pub(super) appended: Vec<u64>,
+    pub(super) abandoned: usize,
     pub(super) lookups: usize,
     pub(super) opened: Vec<u64>,
     /// In the order in which they appeared.
@@ -187,13 +217,18 @@ impl Catalogue for Memory {
         self.0.name.clone()
     }
 
+    fn user(&self) -> String {
+        "ada".into()
+    }
+
     async fn versions_of(&self, _: &Context, ids: &[String]) -> Result<HashMap<String, Vec<PackageVersion>>, Error> {
         let mut state = self.state();
         state.lookups += 1;
-        let silent = state.silent;
+        let (silent, untold) = (state.silent, state.untold);
         let listed = |id: &String| {
             let all = state.packages.get(id)?.iter().map(|(version, _)| version.clone());
             let all = all.map(|v| if silent { PackageVersion { size: None, sha256: None, ..v } } else { v });
+            let all = all.map(|v| if untold { PackageVersion { sha256: None, ..v } } else { v });
             Some((id.clone(), all.collect()))
         };
         Ok(ids.iter().filter_map(listed).collect())
@@ -251,7 +286,7 @@ impl Source for Memory {
             start,
             total: told.then_some(total),
             etag: (!state.weak).then_some(etag),
-            sha256: told.then(|| Digest::of(&bytes)),
+            sha256: (told && !state.untold).then(|| Digest::of(&bytes)),
             body,
         })
     }
@@ -259,63 +294,148 @@ impl Source for Memory {
 
 impl Destination for Memory {
     async fn publish(&self, _: &Context, upload: &Upload, body: Body) -> Result<Receipt, Error> {
-        let fault = {
-            let mut state = self.state();
-            state.uploads += 1;
-            state.running += 1;
-            state.most_running = state.most_running.max(state.running);
-            state.write_faults.pop_front().unwrap_or(WriteFault::None)
+        let fault = self.begin_writing();
+        let mut bytes = BytesMut::new();
+        let add = |chunk: Bytes| {
+            bytes.extend_from_slice(&chunk);
+            Some(bytes.len())
         };
-        let receipt = self.receive(upload, body, fault).await;
+        let receipt = match self.read(body, &fault, add).await {
+            Ok(()) => self.store(upload, bytes, &fault).await,
+            Err(error) => Err(error),
+        };
         self.state().running -= 1;
         receipt
     }
 
-    async fn begin(&self, _: &Context, _: &Upload) -> Result<Option<UploadLocation>, Error> {
-        Ok(None)
+    async fn begin(&self, _: &Context, upload: &Upload) -> Result<Option<UploadLocation>, Error> {
+        let mut state = self.state();
+        if !state.resumes || upload.length.is_none() {
+            return Ok(None);
+        }
+        state.begun += 1;
+        let location = format!("{}/uploads/{}", self.0.name, state.begun);
+        state.partials.insert(location.clone(), Partial { upload: upload.clone(), bytes: BytesMut::new() });
+        Ok(Some(UploadLocation(location)))
     }
 
-    async fn offset(&self, _: &Context, _: &UploadLocation) -> Result<Option<u64>, Error> {
-        Ok(None)
+    async fn offset(&self, _: &Context, location: &UploadLocation) -> Result<Option<u64>, Error> {
+        let mut state = self.state();
+        match state.offset_faults.pop_front().unwrap_or(OffsetFault::None) {
+            OffsetFault::None => Ok(state.partials.get(&location.0).map(|partial| partial.bytes.len() as u64)),
+            OffsetFault::Lost => Err(broken()),
+            OffsetFault::Refused(error) => Err(error),
+        }
     }
 
     async fn append(
         &self,
-        context: &Context,
+        _: &Context,
         upload: &Upload,
-        _: &UploadLocation,
-        _: u64,
+        location: &UploadLocation,
+        from: u64,
         body: Body,
     ) -> Result<Receipt, Error> {
-        self.publish(context, upload, body).await
+        let fault = self.begin_writing();
+        self.state().appended.push(from);
+        let there = self.partial(location);
+        let receipt = match there {
+            Some((begun, there)) if there == from && begun == *upload => {
+                let add = |chunk: Bytes| {
+                    let mut state = self.state();
+                    let bytes = &mut state.partials.get_mut(&location.0)?.bytes;
+                    bytes.extend_from_slice(&chunk);
+                    Some(bytes.len())
+                };
+                match self.read(body, &fault, add).await {
+                    Ok(()) => self.finish(upload, location, &fault).await,
+                    Err(error) => Err(error),
+                }
+            }
+            there => {
+                Err(Error::new(ErrorKind::ProtocolViolation, format!("{from} of {there:?}")).with_http_status(409))
+            }
+        };
+        if matches!(fault, WriteFault::GoneAt(_)) {
+            self.state().partials.remove(&location.0);
+        }
+        self.state().running -= 1;
+        receipt
     }
 
-    async fn abandon(&self, _: &Context, _: &UploadLocation) -> Result<(), Error> {
+    async fn abandon(&self, _: &Context, location: &UploadLocation) -> Result<(), Error> {
+        let mut state = self.state();
+        state.abandoned += 1;
+        state.partials.remove(&location.0);
         Ok(())
     }
 }
 
 impl Memory {
-    async fn receive(&self, upload: &Upload, mut body: Body, fault: WriteFault) -> Result<Receipt, Error> {
+    fn begin_writing(&self) -> WriteFault {
+        let mut state = self.state();
+        state.uploads += 1;
+        state.running += 1;
+        state.most_running = state.most_running.max(state.running);
+        state.write_faults.pop_front().unwrap_or(WriteFault::None)
+    }
+
+    fn partial(&self, location: &UploadLocation) -> Option<(Upload, u64)> {
+        self.state().partials.get(&location.0).map(|partial| (partial.upload.clone(), partial.bytes.len() as u64))
+    }
+
+    /// How many uploads are not whole, and how many bytes the first of them has.
+    pub(super) fn partials(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.partials.len(), state.partials.values().next().map_or(0, |partial| partial.bytes.len()))
+    }
+
+    /// Damages what there is of uploads.
+    pub(super) fn damage_partials(&self) {
+        self.state().partials.values_mut().for_each(|partial| partial.bytes[0] ^= 1);
+    }
+
+    /// Reads a body as the fault lets it. `add` takes a chunk and tells how many bytes there are then.
+    async fn read(
+        &self,
+        mut body: Body,
+        fault: &WriteFault,
+        mut add: impl FnMut(Bytes) -> Option<usize>,
+    ) -> Result<(), Error> {
         if let WriteFault::Refused(error) = fault {
-            return Err(error);
+            return Err(error.clone());
         }
-        let mut bytes = BytesMut::new();
+        if let WriteFault::Late(pause) = fault {
+            tokio::time::sleep(*pause).await;
+            return Err(broken());
+        }
+        let mut size = add(Bytes::new()).unwrap_or_default() as u64;
         loop {
             match fault {
-                WriteFault::BreakAt(at) if bytes.len() as u64 >= at => return Err(broken()),
-                WriteFault::StallAt(at) if bytes.len() as u64 >= at => std::future::pending().await,
-                WriteFault::Slow(pause) => tokio::time::sleep(pause).await,
+                WriteFault::BreakAt(at) | WriteFault::GoneAt(at) if size >= *at => return Err(broken()),
+                WriteFault::StallAt(at) if size >= *at => std::future::pending().await,
+                WriteFault::Slow(pause) => tokio::time::sleep(*pause).await,
                 _ => {}
             }
             match body.next().await {
-                Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+                Some(Ok(chunk)) => size = add(chunk).ok_or_else(broken)? as u64,
                 Some(Err(error)) => return Err(error),
-                None => break,
+                None => return Ok(()),
             }
         }
+    }
+
+    async fn finish(&self, upload: &Upload, location: &UploadLocation, fault: &WriteFault) -> Result<Receipt, Error> {
+        let partial = self.state().partials.remove(&location.0).unwrap();
+        if upload.sha256.is_some_and(|told| told != Digest::of(&partial.bytes)) {
+            return Err(Error::new(ErrorKind::ChecksumMismatch, "460").with_http_status(460));
+        }
+        self.store(upload, partial.bytes, fault).await
+    }
+
+    async fn store(&self, upload: &Upload, mut bytes: BytesMut, fault: &WriteFault) -> Result<Receipt, Error> {
         if let WriteFault::Think(pause) = fault {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(*pause).await;
         }
         if matches!(fault, WriteFault::Corrupt) {
             bytes[0] ^= 1;

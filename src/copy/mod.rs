@@ -15,11 +15,14 @@ mod closure;
 mod digest;
 mod ends;
 mod installers;
+mod journal;
+mod lane;
 #[cfg(test)]
 mod memory;
 mod order;
 mod patience;
 mod plan;
+mod pump;
 mod rate_limit;
 mod reading;
 mod relay;
@@ -37,6 +40,7 @@ use futures_util::Stream;
 pub use body::Body;
 pub use digest::Digest;
 pub use installers::{InstallerChoice, plan_installers};
+pub use journal::{FolderJournal, FolderLock, Journal, MemoryJournal, MemoryLock, Record, TransferKey};
 pub use patience::Retries;
 pub use plan::{Plan, PlanOptions, Request, plan, resolve};
 pub use run::{RunOptions, run};
@@ -50,6 +54,11 @@ use crate::update_service::model::{Installer, PackageVersion};
 pub trait Catalogue: Clone + Send + Sync + 'static {
     /// The side as people know it: `http://a:8060`.
     fn name(&self) -> String;
+
+    /// As whom it is used; empty: as nobody in particular.
+    fn user(&self) -> String {
+        String::new()
+    }
 
     /// The versions of many packages at once; unknown ids are absent.
     ///

@@ -52,7 +52,7 @@ async fn run(plan: Plan<PackageFiles, Folder>) -> Vec<Result<String, ErrorKind>>
         let row = row.map(|row| format!("{} {} {}", row.id, row.version, row.status.as_str()));
         rows.lock().unwrap().push(row.map_err(|error| error.kind()));
     };
-    copy::run(&context(), plan, &one, on_row).await.unwrap();
+    copy::run(&context(), plan, &copy::MemoryJournal::default(), &one, on_row).await.unwrap();
     rows.into_inner().unwrap()
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use turmoil::Sim;
-use uss::copy::{CopyResult, Digest, PlanOptions, Request, Retries, RunOptions, Status, plan, run};
+use uss::copy::{CopyResult, Digest, MemoryJournal, PlanOptions, Request, Retries, RunOptions, Status, plan, run};
 use uss::log::{Log, LogLevel, LogRecord};
 use uss::operation::Context;
 use uss::{Error, ErrorKind};
@@ -337,9 +337,11 @@ impl Client {
                 seed: Some(schedule.seed),
             },
             hash_inline: true,
+            ..RunOptions::default()
         };
         let rows = Mutex::new((0, Vec::new()));
-        let ran = run(&context, planned, &options, |row| {
+        let journal = MemoryJournal::default();
+        let ran = run(&context, planned, &journal, &options, |row| {
             let failed = self.row(number, row);
             let mut rows = rows.lock().unwrap();
             rows.0 += 1;

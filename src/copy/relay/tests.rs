@@ -6,15 +6,19 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::copy::memory::{Memory, ReadFault, WriteFault, broken};
-use crate::copy::{PlanOptions, Request, plan};
+use crate::copy::{Digest, MemoryJournal, PlanOptions, Request, Status, plan};
+use crate::error::ErrorKind;
 use crate::log::{Log, LogLevel, LogRecord};
 
 const SIZE: u64 = 10_500;
+
+mod resume;
 
 struct Ends {
     source: Memory,
     destination: Memory,
     context: Context,
+    journal: MemoryJournal,
     options: RunOptions,
     force: bool,
 }
@@ -25,7 +29,7 @@ impl Ends {
         source.add("app", "1.0", content(), &[]);
         let context = Context::new(Log::new(LogLevel::Verbose));
         let (destination, options) = (Memory::new("http://b"), RunOptions::default());
-        Self { source, destination, context, options, force: false }
+        Self { source, destination, context, journal: MemoryJournal::default(), options, force: false }
     }
 
     fn reads(self, faults: impl Into<VecDeque<ReadFault>>) -> Self {
@@ -38,23 +42,32 @@ impl Ends {
         self
     }
 
+    /// With uploads that can be gone on with.
+    fn resumes(self) -> Self {
+        self.destination.state().resumes = true;
+        self
+    }
+
     async fn copy(&self) -> Result<Delivered, Error> {
         let request = Request { package_id: "app".into(), version_query: String::new() };
         let options = PlanOptions { force: self.force, ..PlanOptions::default() };
         let destinations = std::slice::from_ref(&self.destination);
         let plan = plan(&self.context, &self.source, destinations, &[request], &options).await.unwrap();
-        let job = Job {
+        let shared = Shared {
             context: self.context.clone(),
             source: self.source.clone(),
-            destination: self.destination.clone(),
-            item: plan.items[0].clone(),
-            action: plan.actions[0][0],
-            limit: self.options.max_bytes_per_second.map(|limit| Arc::new(RateLimit::new(limit))),
-            options: Arc::new(self.options.clone()),
-            source_reached: Arc::default(),
-            destination_reached: Arc::default(),
+            journal: self.journal.clone(),
+            limit: self.options.max_bytes_per_second.map(RateLimit::new),
+            options: self.options.clone(),
+            source_reached: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
         };
-        deliver(&job).await
+        let job = Arc::new(Job { run: Arc::new(shared), item: plan.items[0].clone() });
+        let lane = Lane::new(0, job.clone(), self.destination.clone(), plan.actions[0][0], Arc::default());
+        match deliver(job, vec![lane]).await.pop() {
+            Some(Ended::Row { result, .. }) => result,
+            _ => panic!("a lane that is alone leaves nobody"),
+        }
     }
 
     /// Copies, expects it to be right, and gives the bytes sent.
@@ -176,6 +189,15 @@ async fn a_destination_that_breaks_gets_the_package_again() {
         assert!(sent >= SIZE + 2 * at, "{sent} bytes, broken at {at}");
         assert_eq!(ends.uploads(), 3);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_breaks_while_the_source_is_asked_again_gets_the_package_again() {
+    let mut ends = Ends::new().reads([ReadFault::BreakAt(0)]).writes([WriteFault::Late(Duration::from_millis(1))]);
+    ends.source.state().silent = true;
+    ends.options.retries.seed = Some(1);
+    ends.arrives().await;
+    assert_eq!((ends.opened(), ends.uploads()), (vec![0, 0], 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Command, fieldset};
-use crate::copy::{self, RunOptions};
+use crate::copy::{self, FolderJournal, RunOptions};
 use crate::error::{Error, ErrorKind};
 use crate::ffi::model::{CopyResult, PackageFile, Row};
 use crate::ffi::operation::{AnyPlan, Operation, Run};
@@ -44,15 +44,16 @@ impl Command for Copy {
         let copied = |row: Result<copy::CopyResult, Error>| {
             run.output.push(row.map(|row| Row::from(CopyResult::from(row))));
         };
+        let journal = FolderJournal::new();
         match plan {
-            AnyPlan::Servers(plan) => copy::run(&run.context, plan, &options, copied).await,
-            AnyPlan::Import(plan) => copy::run(&run.context, plan, &options, copied).await,
+            AnyPlan::Servers(plan) => copy::run(&run.context, plan, &journal, &options, copied).await,
+            AnyPlan::Import(plan) => copy::run(&run.context, plan, &journal, &options, copied).await,
             AnyPlan::Save(plan, folder) => {
                 let saved = |row: Result<copy::CopyResult, Error>| {
                     let file = row.and_then(|row| PackageFile::saved(row, &folder));
                     run.output.push(file.map(Row::from));
                 };
-                copy::run(&run.context, plan, &options, saved).await
+                copy::run(&run.context, plan, &journal, &options, saved).await
             }
         }
     }
