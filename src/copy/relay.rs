@@ -138,6 +138,10 @@ impl<S: Source, D: Destination, J: Journal> Group<S, D, J> {
         let Self { job, lanes, patience, reading, hashing } = self;
         let Some(first) = starts.iter().flatten().min().copied() else { return Ok(()) };
 
+        if first == 0 {
+            // What is sent again is hashed again: it may come with other bytes this time.
+            *hashing = None;
+        }
         let hashed = hashing.as_ref().map_or(0, Hashing::offset);
         let mut resumed = lanes.iter().zip(&starts).filter(|(_, from)| from.is_some());
         // Bytes that never passed here need not: who has them proves them.

@@ -131,6 +131,12 @@ async fn a_source_that_breaks_after_its_last_byte_has_not_broken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_sent_again_is_proven_again() {
+    let ends = Ends::new().reads([ReadFault::None, ReadFault::CorruptAt(5000)]).writes([WriteFault::BreakAt(SIZE)]);
+    assert_eq!(ends.fails().await, ErrorKind::ChecksumMismatch);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_stalls_is_left_after_a_minute_and_spliced() {
     let ends = Ends::new().reads([ReadFault::StallAt(4000)]);
     let began = Instant::now();
