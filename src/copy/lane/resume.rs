@@ -21,6 +21,8 @@ const REMOVAL: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Begun {
     location: UploadLocation,
+    /// The content whose bytes it has; none: any content of that name.
+    key: Option<TransferKey>,
     /// By another run.
     earlier: bool,
     /// Nothing was sent to it.
@@ -47,7 +49,9 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
     /// Finds out from which byte on the destination needs the content. Only a lane that is `alone` waits for another
     /// run that copies the same.
     pub(in crate::copy) async fn prepare(&mut self, known: &Known, alone: bool) -> Result<Ready, Break> {
-        self.enter(known, alone).await?;
+        let key = self.key(known);
+        self.leave_what_is_of_another_content(key).await;
+        self.enter(key, known, alone).await?;
         if std::mem::take(&mut self.waited)
             && let Some(delivered) = self.already_there(known.sha256, known, Status::Skipped).await
         {
@@ -84,7 +88,7 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
             match self.in_time(self.destination.begin(context, &upload)).await {
                 Ok(Some(location)) => {
                     self.answered(&Ok(()), true);
-                    self.begun = Some(Begun { location, earlier: false, fresh: true });
+                    self.begun = Some(Begun { location, key, earlier: false, fresh: true });
                     self.remember(0, known).await;
                 }
                 Ok(None) => {}
@@ -94,9 +98,17 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
         Ok(Ready::From(0))
     }
 
+    /// Gives up an upload that may have bytes of another content of this name: a new reading may find one.
+    async fn leave_what_is_of_another_content(&mut self, key: Option<TransferKey>) {
+        if self.begun.as_ref().is_some_and(|begun| begun.key.is_none() || begun.key != key) {
+            self.abandon().await;
+        }
+        self.entry.take_if(|entry| Some(entry.key) != key);
+    }
+
     /// Takes the transfer's place in the journal, and what is remembered there.
-    async fn enter(&mut self, known: &Known, alone: bool) -> Result<(), Break> {
-        let (Some(key), None) = (self.key(known), &self.entry) else { return Ok(()) };
+    async fn enter(&mut self, key: Option<TransferKey>, known: &Known, alone: bool) -> Result<(), Break> {
+        let (Some(key), None) = (key, &self.entry) else { return Ok(()) };
         let job = self.job.clone();
         let lock = loop {
             match job.run.journal.try_lock(&key).await {
@@ -121,7 +133,7 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
         let record = job.run.journal.load(&key).await;
         self.entry = Some(Entry { key, _lock: lock, kept: record.is_some() });
         if let Some(record) = record.filter(|record| record.size == known.size) {
-            self.begun = Some(Begun { location: record.location, earlier: true, fresh: false });
+            self.begun = Some(Begun { location: record.location, key: Some(key), earlier: true, fresh: false });
         }
         Ok(())
     }

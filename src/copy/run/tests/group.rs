@@ -71,6 +71,26 @@ async fn one_that_breaks_is_finished_on_its_own_and_the_others_are_not_held_back
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_left_with_a_part_of_a_content_that_is_no_more_begins_anew() {
+    for weak in [false, true] {
+        let (source, destinations) = (Memory::new("http://a"), three());
+        source.add("app", "1.0", large(), &[]);
+        let other = vec![1; large().len()];
+        // Nothing but its entity tag tells one from the other, or not even that.
+        (source.state().untold, source.state().weak) = (true, weak);
+        source.state().read_faults = [ReadFault::None, ReadFault::Changed(other.clone().into())].into();
+        destinations[1].state().resumes = true;
+        destinations[1].state().write_faults = [WriteFault::BreakAt(500_000)].into();
+        let rows = copy(&source, &destinations, &["app"], &RunOptions::default()).await;
+        assert!(rows.len() == 3 && rows.iter().all(Result::is_ok), "{rows:?}");
+        assert_eq!(destinations[0].bytes("app", "1.0").as_deref(), Some(&large()[..]));
+        assert_eq!(destinations[1].bytes("app", "1.0").as_deref(), Some(&other[..]));
+        let state = destinations[1].state();
+        assert_eq!((state.begun, state.abandoned), (2, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_holds_the_others_up_is_finished_afterwards_from_where_it_was() {
     let (source, destinations) = (Memory::new("http://a"), three());
     source.add("app", "1.0", large(), &[]);
