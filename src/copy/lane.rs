@@ -178,7 +178,10 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
             Ok(None) => (None, flow.watch(answer, || stall).await.unwrap_or_else(|| Err(self.stalled()))),
         };
         self.answered(&answer, flow.taken() > 0);
-        self.patience.reached(from + flow.taken());
+        if location.is_none() {
+            // How much of an upload arrived, its destination tells when it is gone on with.
+            self.patience.reached(flow.taken());
+        }
         match answer {
             Ok(receipt) => self.prove(receipt, whole, known).await.map_err(Break::Fatal),
             Err(error) => self.publish_failed(error, from, whole, known).await,

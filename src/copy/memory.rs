@@ -57,6 +57,8 @@ pub(super) enum WriteFault {
     Corrupt,
     /// The connection breaks when the upload has so many bytes, and the upload is gone.
     GoneAt(u64),
+    /// The connection breaks when the upload has so many bytes, and a crash leaves only the second number of them.
+    CrashAt(u64, usize),
 }
 
 /// What happens to one question for an upload's offset.
@@ -356,8 +358,12 @@ impl Destination for Memory {
                 Err(Error::new(ErrorKind::ProtocolViolation, format!("{from} of {there:?}")).with_http_status(409))
             }
         };
-        if matches!(fault, WriteFault::GoneAt(_)) {
-            self.state().partials.remove(&location.0);
+        match fault {
+            WriteFault::GoneAt(_) => drop(self.state().partials.remove(&location.0)),
+            WriteFault::CrashAt(_, left) => {
+                self.state().partials.values_mut().for_each(|partial| partial.bytes.truncate(left));
+            }
+            _ => {}
         }
         self.state().running -= 1;
         receipt
@@ -412,7 +418,9 @@ impl Memory {
         let mut size = add(Bytes::new()).unwrap_or_default() as u64;
         loop {
             match fault {
-                WriteFault::BreakAt(at) | WriteFault::GoneAt(at) if size >= *at => return Err(broken()),
+                WriteFault::BreakAt(at) | WriteFault::GoneAt(at) | WriteFault::CrashAt(at, _) if size >= *at => {
+                    return Err(broken());
+                }
                 WriteFault::StallAt(at) if size >= *at => std::future::pending().await,
                 WriteFault::Slow(pause) => tokio::time::sleep(*pause).await,
                 _ => {}

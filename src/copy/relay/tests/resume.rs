@@ -53,10 +53,19 @@ async fn progress_of_an_upload_gives_new_patience() {
     assert_eq!(ends.arrives().await, SIZE);
     let ends = Ends::new().resumes().writes(vec![WriteFault::BreakAt(3000); 100]);
     assert_eq!(ends.fails().await, ErrorKind::ConnectionFailed);
-    assert_eq!(ends.appended().len(), 9);
+    assert_eq!(ends.appended().len(), 10, "the first one was progress");
     assert_eq!((ends.destination.partials(), ends.journal.len()), ((1, 3000), 1), "a later copy goes on");
     ends.destination.state().write_faults.clear();
     assert_eq!(ends.arrives().await, SIZE - 3000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_the_destination_has_of_an_upload_is_progress() {
+    let breaks = (1..=8).map(|n| WriteFault::BreakAt(n * 1000));
+    let mut ends =
+        Ends::new().resumes().writes(VecDeque::from_iter(std::iter::once(WriteFault::CrashAt(9000, 0)).chain(breaks)));
+    ends.options.retries.tries = 2;
+    assert_eq!(ends.arrives().await, 9000 + SIZE);
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,7 +118,7 @@ async fn one_that_has_a_part_already_gets_only_the_rest() {
     source.add("app", "1.0", large(), &[]);
     let journal = MemoryJournal::default();
     destinations[0].state().resumes = true;
-    destinations[0].state().write_faults = vec![WriteFault::BreakAt(2_000_000); 9].into();
+    destinations[0].state().write_faults = vec![WriteFault::BreakAt(2_000_000); 10].into();
     let (context, options) = (context(), RunOptions::default());
     let request = Request { package_id: "app".into(), version_query: String::new() };
     let first = std::slice::from_ref(&destinations[0]);
