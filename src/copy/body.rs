@@ -16,9 +16,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, ErrorKind};
 use crate::operation::Transfer;
 
-/// Bytes that wait for one destination at most, besides the chunk that waits for room.
-const BUFFER: u32 = 1 << 20;
-
 /// The bytes of an upload, in the chunks in which the source sent them.
 ///
 /// It ends well only when the relay said so. A relay that gives up or is cancelled makes it end in an error, so that
@@ -84,31 +81,33 @@ pub(super) struct Chunk {
 
 /// How much may wait at once. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BUFFER as usize)))
-    }
+pub(super) struct Room {
+    free: Arc<Semaphore>,
+    size: u32,
 }
 
 impl Room {
+    /// Room for so many bytes.
+    pub(super) fn new(size: u32) -> Self {
+        Self { free: Arc::new(Semaphore::new(size as usize)), size }
+    }
+
     /// Waits until there is room for `bytes`. A chunk larger than the buffer takes all of it.
     pub(super) async fn admit(&self, bytes: Bytes) -> Chunk {
         // The semaphore is never closed; were it, the chunk would go unbounded.
-        let room = self.0.clone().acquire_many_owned(size(&bytes)).await.ok();
+        let room = self.free.clone().acquire_many_owned(self.taken_by(&bytes)).await.ok();
         Chunk { bytes, _room: room.map(Arc::new) }
     }
 
     /// None: there is no room now.
     pub(super) fn try_admit(&self, bytes: &Bytes) -> Option<Chunk> {
-        let room = self.0.clone().try_acquire_many_owned(size(bytes)).ok()?;
+        let room = self.free.clone().try_acquire_many_owned(self.taken_by(bytes)).ok()?;
         Some(Chunk { bytes: bytes.clone(), _room: Some(Arc::new(room)) })
     }
-}
 
-fn size(bytes: &Bytes) -> u32 {
-    u32::try_from(bytes.len()).unwrap_or(BUFFER).min(BUFFER)
+    fn taken_by(&self, bytes: &Bytes) -> u32 {
+        u32::try_from(bytes.len()).unwrap_or(self.size).min(self.size)
+    }
 }
 
 /// The relay's end of a [`Body`].
@@ -118,13 +117,14 @@ pub(super) struct Feed {
     pub(super) room: Room,
 }
 
-/// A feed and the body that it fills. `transfer` shows what the destination takes.
-pub(super) fn channel(transfer: Arc<Transfer>, sent: Arc<AtomicU64>) -> (Feed, Body, Arc<Flow>) {
+/// A feed and the body that it fills, with `buffer` bytes between them at most, besides the chunk that waits for room.
+/// `transfer` shows what the destination takes.
+pub(super) fn channel(buffer: u32, transfer: Arc<Transfer>, sent: Arc<AtomicU64>) -> (Feed, Body, Arc<Flow>) {
     let (sender, pieces) = mpsc::unbounded_channel();
     let moved = Mutex::new(Instant::now());
     let flow = Arc::new(Flow { taken: AtomicU64::new(0), moved, transfer, sent });
     let body = Body { pieces, first: None, flow: flow.clone(), ended: false };
-    (Feed { pieces: sender, room: Room::default() }, body, flow)
+    (Feed { pieces: sender, room: Room::new(buffer) }, body, flow)
 }
 
 impl Feed {
@@ -191,9 +191,11 @@ mod tests {
     use crate::log::{Log, LogLevel};
     use crate::operation::Context;
 
+    const BUFFER: u32 = 1 << 20;
+
     fn pair() -> (Feed, Body, Arc<Flow>) {
         let transfer = Context::new(Log::new(LogLevel::None)).progress().transfer("a 1.0", 0);
-        channel(Arc::new(transfer), Arc::default())
+        channel(BUFFER, Arc::new(transfer), Arc::default())
     }
 
     fn send(feed: &Feed, bytes: &'static str) {

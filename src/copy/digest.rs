@@ -66,7 +66,6 @@ impl fmt::Debug for Digest {
 /// Chunks queue up, and one job at a time on a blocking thread works the queue off and ends. So no thread is held
 /// while nothing arrives, and nothing is left running when the transfer is dropped. The queue is bounded as a
 /// destination's buffer is.
-#[derive(Default)]
 pub(super) struct Hashing {
     state: Arc<Mutex<State>>,
     room: Room,
@@ -85,8 +84,9 @@ struct State {
 
 impl Hashing {
     /// With `inline` nothing runs on another thread: each chunk is hashed as it is pushed.
-    pub(super) fn new(inline: bool) -> Self {
-        Self { inline, ..Self::default() }
+    /// At most `buffer` bytes wait.
+    pub(super) fn new(inline: bool, buffer: u32) -> Self {
+        Self { state: Arc::default(), room: Room::new(buffer), offset: 0, inline }
     }
 
     /// How far it is.
@@ -118,6 +118,10 @@ impl Hashing {
             let mut state = lock(&self.state);
             state.finish = Some(sender);
             self.wake(state);
+        }
+        if self.inline {
+            // What was sent goes on its way meanwhile, as it does beside another thread.
+            tokio::task::yield_now().await;
         }
         receiver.await.map_err(|_| Error::new(ErrorKind::Internal, "Hashing ended without a digest."))
     }
@@ -180,7 +184,7 @@ mod tests {
         let whole: String = (0..1000_u32).map(|n| n.to_string()).collect();
         let bytes = Bytes::from(whole.clone());
         for inline in [false, true] {
-            let mut hashing = Hashing::new(inline);
+            let mut hashing = Hashing::new(inline, 1 << 20);
             for at in (0..bytes.len()).step_by(7) {
                 // Some of them come again, as after a break.
                 let from = at.saturating_sub(at % 5);

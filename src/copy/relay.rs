@@ -149,7 +149,7 @@ impl<S: Source, D: Destination, J: Journal> Group<S, D, J> {
             *hashing = None;
             first
         } else {
-            hashing.get_or_insert_with(|| Hashing::new(job.run.options.hash_inline));
+            hashing.get_or_insert_with(|| Hashing::new(job.run.options.hash_inline, job.run.options.buffer));
             first.min(hashed)
         };
         reading.open(start, patience).await?;
@@ -159,7 +159,7 @@ impl<S: Source, D: Destination, J: Journal> Group<S, D, J> {
         for ((place, lane), from) in lanes.iter_mut().enumerate().zip(starts) {
             let Some(from) = from else { continue };
             let (transfer, sent) = lane.counters();
-            let (feed, body, flow) = body::channel(transfer, sent);
+            let (feed, body, flow) = body::channel(job.run.options.buffer, transfer, sent);
             let (line, told) = Line::new(lane.destination_name(), feed, flow.clone(), from);
             lines.push(line);
             // Where nothing is left to be withheld, it begins when the whole is proven.

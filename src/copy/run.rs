@@ -24,6 +24,8 @@ pub struct RunOptions {
     pub throttle_limit: usize,
     /// Over all transfers; none: as fast as it goes.
     pub max_bytes_per_second: Option<u64>,
+    /// Bytes that wait for each destination of a transfer at most.
+    pub buffer: u32,
     /// How long a side that we wait for may move nothing.
     pub stall: Duration,
     /// How often and how soon transfers try again.
@@ -37,11 +39,12 @@ pub struct RunOptions {
 }
 
 impl Default for RunOptions {
-    /// 4 at once, no limit, 60 s, 8 tries, 30 s; what arrived is kept.
+    /// 4 at once, no limit, 1 MiB, 60 s, 8 tries, 30 s; what arrived is kept.
     fn default() -> Self {
         Self {
             throttle_limit: 4,
             max_bytes_per_second: None,
+            buffer: 1 << 20,
             stall: Duration::from_secs(60),
             retries: Retries::default(),
             lag: Duration::from_secs(30),
