@@ -182,6 +182,22 @@ fn a_server_that_stays_busy_is_reported_with_what_it_asked_for() {
 }
 
 #[test]
+fn the_versions_of_many_are_asked_for_again_as_reads_are() {
+    block_on(async {
+        let server = server().await;
+        let at = "/api/v1/Packages/versions/query";
+        let busy = ResponseTemplate::new(503).insert_header("Retry-After", "0");
+        on("POST", at, busy).up_to_n_times(2).mount(&server).await;
+        on("POST", at, versions_answer()).mount(&server).await;
+        assert_eq!(user_of(&server).versions_of(&context(), &["a".into()]).await.unwrap().len(), 1);
+        assert_eq!(asked(&server, at).await.len(), 3);
+        let broken = Raw::answering("", After::Close);
+        anonymous(&broken.url()).versions_of(&context(), &["a".into()]).await.unwrap_err();
+        assert_eq!(broken.connections(), 3);
+    });
+}
+
+#[test]
 fn what_changes_something_is_never_sent_twice() {
     block_on(async {
         let server = server().await;

@@ -40,6 +40,8 @@ pub struct Request {
     pub method: Method,
     /// Sent once, to this address alone, whatever the method.
     pub once: bool,
+    /// It only asks, whatever the method: tried again as GET is.
+    pub asks: bool,
     /// The whole address; its query is never logged.
     pub url: Url,
     /// Headers beside Authorization.
@@ -86,6 +88,7 @@ impl Request {
         Self {
             method,
             once: false,
+            asks: false,
             url,
             headers: HeaderMap::new(),
             body: Body::Empty,
@@ -96,6 +99,10 @@ impl Request {
 
     fn is_read(&self) -> bool {
         !self.once && matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    fn may_be_repeated(&self) -> bool {
+        self.is_read() || self.asks
     }
 
     /// Method and address, without the query: it may hold a token.
@@ -151,8 +158,8 @@ impl Transport {
         signature
     }
 
-    /// Sends, and reads the whole answer, at most `limit` bytes. GET and HEAD are tried twice more on a broken
-    /// connection, 429 and 503.
+    /// Sends, and reads the whole answer, at most `limit` bytes. GET, HEAD and what only asks are tried twice more on a
+    /// broken connection, 429 and 503.
     ///
     /// # Errors
     /// Any answer but 2xx, and every failure on the way, with its kind.
@@ -339,7 +346,8 @@ impl Transport {
             }
             _ => None,
         };
-        let Some(asked) = passing.filter(|asked| request.is_read() && *retries < RETRIES && *asked <= LONGEST_WAIT)
+        let Some(asked) =
+            passing.filter(|asked| request.may_be_repeated() && *retries < RETRIES && *asked <= LONGEST_WAIT)
         else {
             return Err(error);
         };

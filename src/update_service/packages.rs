@@ -116,6 +116,7 @@ impl UpdateService {
         let mut request = self.request(&self.routes().versions_of_many, &[])?;
         request.headers.insert("content-type", HeaderValue::from_static("application/json"));
         request.body = Body::Bytes(Bytes::from(json!({ "packageIds": ids }).to_string()));
+        request.asks = true;
         self.json(context, &request).await
     }
 
