@@ -494,6 +494,20 @@ fn an_abandoned_upload_is_removed_where_the_server_can() {
 }
 
 #[test]
+fn an_upload_that_something_still_appends_to_is_removed_when_that_has_ended() {
+    block_on(async {
+        let server = server().await;
+        on("DELETE", UPLOAD, status(423)).up_to_n_times(2).mount(&server).await;
+        on("DELETE", UPLOAD, status(204)).expect(1).mount(&server).await;
+        let address = format!("{}{UPLOAD}", server.uri());
+        user_of(&server).abandon_upload(&context(), &address).await.unwrap();
+        on("DELETE", UPLOAD, status(423)).with_priority(1).expect(5).mount(&server).await;
+        let error = user_of(&server).abandon_upload(&context(), &address).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CopyInProgress);
+    });
+}
+
+#[test]
 fn an_installer_is_begun_with_its_name_and_guid() {
     block_on(async {
         let server = server().await;

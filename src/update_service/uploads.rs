@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 use url::Url;
 
 use super::UpdateService;
@@ -20,6 +21,13 @@ use super::publish::{Publish, PublishInstaller, Published, Publishing, Stored};
 use crate::error::{Error, ErrorKind};
 use crate::http::{Extent, Fetched, HeaderMap, HeaderValue, MAX_JSON, Method, Request, broken};
 use crate::operation::Context;
+
+/// How often the removal of an upload is tried that something appends to.
+const REMOVALS: u32 = 5;
+
+/// The shortest and the longest wait before the next removal.
+const BRIEFLY: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(2);
 
 /// What is known of a server's uploads.
 #[derive(Debug, Default)]
@@ -138,7 +146,18 @@ impl UpdateService {
                 return Ok(());
             }
             let request = tus_request(Method::DELETE, url);
-            self.0.connection.fetch(context.log(), &request, MAX_JSON).await.map(|_| ())
+            let mut tries = REMOVALS;
+            loop {
+                let removed = self.0.connection.fetch(context.log(), &request, MAX_JSON).await;
+                tries -= 1;
+                match removed {
+                    // An append that was just given up ends when the server finds out.
+                    Err(error) if error.http_status() == Some(423) && tries > 0 => {
+                        sleep(error.retry_after().unwrap_or_default().clamp(BRIEFLY, LONG)).await;
+                    }
+                    removed => return removed.map(|_| ()),
+                }
+            }
         };
         match removed.await {
             Err(error) if !is_gone(&error) => Err(error.within("Removing an upload")),
