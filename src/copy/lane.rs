@@ -73,8 +73,8 @@ pub(super) struct Lane<S: Source, D: Destination, J: Journal> {
     sent: Arc<AtomicU64>,
     /// An upload went out whole and its answer was lost: the content may be there by our own doing.
     answer_lost: bool,
-    /// The bearer was refused once, and a new one was asked for.
-    signed_in_again: bool,
+    /// From which byte on it was sent when the bearer was refused last, and a new one was asked for.
+    signed_in_at: Option<u64>,
     /// Its place in the journal, held.
     entry: Option<Entry<J>>,
     /// Another run had that place.
@@ -108,7 +108,7 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
             began: Instant::now(),
             sent: Arc::default(),
             answer_lost: false,
-            signed_in_again: false,
+            signed_in_at: None,
             entry: None,
             waited: false,
             begun: None,

@@ -65,7 +65,9 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
     ) -> Result<Delivered, Break> {
         if error.kind() == ErrorKind::AuthenticationFailed {
             // A body that was sent cannot be sent again by the connection. It has a new bearer, or says that it has none.
-            let again = error.retry_after().is_some() && !std::mem::replace(&mut self.signed_in_again, true);
+            // One that is refused again where it stood is no bearer that ended meanwhile.
+            let before = self.signed_in_at.replace(from);
+            let again = error.retry_after().is_some() && before.is_none_or(|before| from > before);
             return Err(if again { Break::Restart(error) } else { Break::Fatal(error) });
         }
         let retry = self.may_retry(&error);
