@@ -1,11 +1,14 @@
 //! The real server and the ways to it, for the integration tests.
 //!
 //! `Server::start()` builds `uss-server` once, with its faults, and serves a folder of its own on a free port.
-//! `raw` answers bytes that no HTTP server would send.
+//! `raw` answers bytes that no HTTP server would send, `between` counts what passes, `pair` copies between two servers.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part of this.
 
+pub mod between;
+pub mod pair;
 pub mod raw;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::{BufRead, BufReader};
@@ -148,9 +151,19 @@ impl Server {
 
     /// How often the server has had this request: `POST /api/v1/PersonalTokens/authenticate`.
     pub fn requests(&self, request: &str) -> u64 {
+        self.counts().get(request).copied().unwrap_or_default()
+    }
+
+    /// How often it has had one that begins so: `PATCH /api/v1/Uploads/`.
+    pub fn requests_below(&self, start: &str) -> u64 {
+        self.counts().iter().filter(|(request, _)| request.starts_with(start)).map(|(_, count)| count).sum()
+    }
+
+    /// How often it has had each request.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
         let invocation = Invocation { path: "/faults/counts".into(), ..Invocation::default() };
         match block_on(anonymous(&self.url).invoke(&context(), invocation)).unwrap() {
-            Invoked::Json(counts) => counts[request].as_u64().unwrap_or_default(),
+            Invoked::Json(counts) => serde_json::from_value(counts).unwrap(),
             other => panic!("no counts: {other:?}"),
         }
     }
