@@ -379,6 +379,8 @@ int32_t uss_secret_take(uint64_t secret,
  *     throttleLimit (optional whole number): Transfers at once; 4 if not given.
  *     maxBytesPerSecond (optional whole number): Bytes per second, all transfers together; as fast as it goes if
  *       not given.
+ *     cleanUp (boolean, false if not given): Leaves nothing to go on with of what is cancelled or fails; else it
+ *       stays at the destination for a while.
  *   Rows: Uss.CopyResult as each package ends, with the status Copied, Skipped or Replaced; an error item for
  *     each that fails, and for each that needs one that failed. Of a plan of plan-save: Uss.PackageFile instead.
  *

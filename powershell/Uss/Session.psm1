@@ -48,6 +48,7 @@ function Invoke-UssCopy {
     $run = @()
     if ($Bound.ContainsKey('ThrottleLimit')) { $run += 'throttleLimit', $Bound['ThrottleLimit'] }
     if ($Bound.ContainsKey('MaxBytesPerSecond')) { $run += 'maxBytesPerSecond', $Bound['MaxBytesPerSecond'] }
+    if ($Bound.ContainsKey('CleanUp')) { $run += 'cleanUp', "$($Bound['CleanUp'])".ToLowerInvariant() }
     $connections = @()
     $plan = [long[]] @(0)
     try {

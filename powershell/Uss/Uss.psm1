@@ -140,7 +140,8 @@ function Copy-UssPackageFromServer {
         [switch] $SkipDependencyCheck,
         [switch] $IncludeOptional,
         [int] $ThrottleLimit,
-        [long] $MaxBytesPerSecond
+        [long] $MaxBytesPerSecond,
+        [switch] $CleanUp
     )
     begin {
         if (-not $script:Loaded) { Initialize-Uss }
@@ -168,7 +169,8 @@ function Save-UssPackage {
         [switch] $SkipDependencyCheck,
         [switch] $IncludeOptional,
         [int] $ThrottleLimit,
-        [long] $MaxBytesPerSecond
+        [long] $MaxBytesPerSecond,
+        [switch] $CleanUp
     )
     begin {
         if (-not $script:Loaded) { Initialize-Uss }
@@ -200,7 +202,8 @@ function Import-UssPackage {
         [switch] $Force,
         [switch] $SkipDependencyCheck,
         [int] $ThrottleLimit,
-        [long] $MaxBytesPerSecond
+        [long] $MaxBytesPerSecond,
+        [switch] $CleanUp
     )
     begin {
         if (-not $script:Loaded) { Initialize-Uss }
@@ -337,7 +340,8 @@ function Copy-UssInstallerFromServer {
         [string] $RouteFile,
         [switch] $Force,
         [int] $ThrottleLimit,
-        [long] $MaxBytesPerSecond
+        [long] $MaxBytesPerSecond,
+        [switch] $CleanUp
     )
     begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy-installer' $WhatIfPreference }

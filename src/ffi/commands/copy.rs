@@ -19,6 +19,8 @@ fieldset! {
         throttle_limit: Option<u64>,
         /// Bytes per second, all transfers together; as fast as it goes if not given.
         max_bytes_per_second: Option<u64>,
+        /// Leaves nothing to go on with of what is cancelled or fails; else it stays at the destination for a while.
+        clean_up: bool,
     }
 }
 
@@ -39,6 +41,7 @@ impl Command for Copy {
         let options = RunOptions {
             throttle_limit: limit.unwrap_or(standard.throttle_limit),
             max_bytes_per_second: self.max_bytes_per_second,
+            clean_up: self.clean_up,
             ..standard
         };
         let copied = |row: Result<copy::CopyResult, Error>| {
