@@ -1,0 +1,94 @@
+# What is left of a copy that was stopped, and two processes that copy the same at once.
+
+BeforeAll {
+    . $PSScriptRoot/TestServer.ps1
+    Import-Module $env:USS_TEST_MODULE -Force
+    $folder = Join-Path ([System.IO.Path]::GetTempPath()) "uss-resume-$([guid]::NewGuid())"
+    New-Item -ItemType Directory -Path $folder | Out-Null
+    $a = Start-UssTestServer $folder 'anna'
+    $b = Start-UssTestServer $folder 'bert'
+    $size = 40000000
+    Add-UssTestPackage $a 'large' '1.0.0' -Size $size | Out-Null
+    $from = @{ SourceServer = $a.Url; SourceCredential = $a.Credential }
+    $to = @{ Server = $b.Url; Credential = $b.Credential }
+
+    function Stop-InTheMiddle {
+        # Copies in a runspace of its own and stops it when the source has gone silent after 30 MB.
+        param([hashtable] $More = @{})
+        Add-UssTestFault $a @{ path = '/content'; action = @{ stall = 30000000 } }
+        $shell = [powershell]::Create()
+        [void] $shell.AddScript({
+                param($module, $from, $to, $more)
+                Import-Module $module
+                Copy-UssPackageFromServer 'large' @from @to @more -Verbose
+            }).AddArgument($env:USS_TEST_MODULE).AddArgument($from).AddArgument($to).AddArgument($More)
+        $null = $shell.BeginInvoke()
+        # The destination's folder tells how much has come.
+        foreach ($try in 1..800) {
+            $stored = (Get-ChildItem -Path $b.Data -Recurse -File | Measure-Object -Property Length -Sum).Sum
+            if ($stored -gt 24000000) { break }
+            [System.Threading.Thread]::Sleep(25)
+        }
+        $stored | Should -BeGreaterThan 24000000
+        $shell.Stop()
+        $shell.Dispose()
+        (Wait-UssNativeIdle).Tasks | Should -Be 0
+        Get-UssPackage @to | Should -BeNullOrEmpty
+    }
+}
+
+AfterEach {
+    Clear-UssTestFault $a
+    Clear-UssTestFault $b
+    Get-UssPackage @to | Remove-UssPackage -All @to -Force
+}
+
+AfterAll {
+    $a, $b | Stop-UssTestServer
+    Remove-Item $folder -Recurse -Force
+}
+
+Describe 'A copy that was stopped' {
+    It 'goes on where it was when the same command is given again, and says so' {
+        Stop-InTheMiddle
+        $said = [System.Collections.ArrayList] @()
+        $row = Copy-UssPackageFromServer 'large' @from @to -Verbose 4>&1 |
+            ForEach-Object { if ($_ -is [System.Management.Automation.VerboseRecord]) { [void] $said.Add("$_") } else { $_ } }
+        $row.Status | Should -Be 'Copied'
+        $row.BytesSent | Should -BeLessThan 17000000
+        @($said -like '*goes on at byte*').Count | Should -Be 1
+        (Get-UssPackageVersion 'large' @to).Sha256 | Should -Be $row.Sha256
+    }
+
+    It 'starts anew after -CleanUp' {
+        Stop-InTheMiddle @{ CleanUp = $true }
+        $row = Copy-UssPackageFromServer 'large' @from @to
+        $row.Status | Should -Be 'Copied'
+        $row.BytesSent | Should -Be $row.Size
+    }
+}
+
+Describe 'Two processes' {
+    It 'that copy the same at once send it once' {
+        $script = @"
+Import-Module '$env:USS_TEST_MODULE'
+`$c = New-Object PSCredential 'anna', (ConvertTo-SecureString '$($a.Token)' -AsPlainText -Force)
+`$d = New-Object PSCredential 'bert', (ConvertTo-SecureString '$($b.Token)' -AsPlainText -Force)
+`$row = Copy-UssPackageFromServer large -SourceServer $($a.Url) -SourceCredential `$c -Server $($b.Url) -Credential `$d -MaxBytesPerSecond 15000000
+"`$(`$row.Status) `$(`$row.BytesSent)"
+"@
+        $running = foreach ($number in 1, 2) {
+            $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
+            foreach ($argument in '-NoLogo', '-NoProfile', '-Command', $script) { $start.ArgumentList.Add($argument) }
+            $start.RedirectStandardOutput = $start.RedirectStandardError = $start.RedirectStandardInput = $true
+            [System.Diagnostics.Process]::Start($start)
+        }
+        $told = foreach ($process in $running) {
+            $text = $process.StandardOutput.ReadToEnd()
+            $process.WaitForExit(60000) | Should -BeTrue
+            ($text -split "`r?`n" | Where-Object { $_ -match '^(Copied|Skipped) \d+$' })
+        }
+        $size = (Get-UssPackageVersion 'large' @to).Size
+        ($told | Sort-Object) -join ', ' | Should -Be "Copied $size, Skipped 0"
+    }
+}
