@@ -243,7 +243,7 @@ fn a_source_that_breaks_is_spliced_into_the_same_upload() {
 #[test]
 fn a_source_that_is_killed_in_the_middle_and_comes_back_is_spliced() {
     let mut pair = Pair::start();
-    pair.a.add_package("app", "1.0.0", &[], 16 * MEGABYTE);
+    pair.a.add_package("app", "1.0.0", &[], 15 * MEGABYTE);
     fault(&pair.a, json!({ "path": "/content", "action": { "stall": 5_000_000 } }));
     let planned = block_on(pair.plan("app", &PlanOptions::default())).unwrap();
     let (context, rows) = (pair.context.clone(), std::sync::Arc::new(Mutex::new(Vec::new())));
