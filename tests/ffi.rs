@@ -401,7 +401,7 @@ fn a_package_is_made_from_fields() {
         ("format", "json"),
     ];
     let rows: Vec<Value> = serde_json::from_str(&run(&fields).unwrap()).unwrap();
-    let path = folder.path().join("bundle-a-1.2.zip");
+    let path = folder.path().join("bundle_a-1.2.zip");
     assert_eq!(rows[0]["Path"], json!(path.to_str().unwrap()));
     assert_eq!(rows[0]["Size"], json!(std::fs::metadata(&path).unwrap().len()));
     let manifest = uss::package::read_manifest(std::fs::File::open(&path).unwrap()).unwrap();

@@ -56,7 +56,7 @@ Describe 'Save-UssPackage' {
 
     It 'keeps packages apart whose ids differ by a slash alone' {
         $files = 'bundle-app', 'bundle/app' | Save-UssPackage -Path $to -SkipDependencyCheck @atA
-        $files.Name | Should -Be 'bundle-app-2.0.0.zip', 'bundle_app-2.0.0.zip'
+        $files.Name | Sort-Object { [int] [char] $_[6] } | Should -Be 'bundle-app-2.0.0.zip', 'bundle_app-2.0.0.zip'
     }
 
     It '-WhatIf returns the plan and writes nothing; the default folder is the current one' {
