@@ -102,11 +102,17 @@ pub(super) async fn pump<S: Source, J>(
         }
         size = at + bytes.len() as u64;
         if let Some(hashing) = hashing {
-            hashing.push(at, bytes.clone()).await;
+            // They may come again after a break.
+            if !hashing.push(bytes.clone()).await {
+                return Err(Break::Fatal(job.changed("Bytes that were sent are others now")));
+            }
         }
         withheld = Some((at, bytes));
     }
     let digest = match hashing {
+        Some(hashing) if hashing.is_behind() => {
+            return Err(Break::Fatal(job.changed("It ended before what was sent of it")));
+        }
         Some(hashing) => Some(hashing.digest().await.map_err(Break::Fatal)?),
         None => None,
     };

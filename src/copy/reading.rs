@@ -194,7 +194,7 @@ fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
 }
 
 impl<S: Source, J> Job<S, J> {
-    fn changed(&self, what: &str) -> Error {
+    pub(super) fn changed(&self, what: &str) -> Error {
         let (source, content) = (self.run.source.name(), &self.item.content);
         let message = format!("{content} changed on {source} while it was copied. {what}. Nothing was published.");
         Error::new(ErrorKind::SourceChanged, message).with_hint("Run the copy again.").with_server(source)

@@ -24,7 +24,7 @@ use super::rate_limit::RateLimit;
 use super::reading::Reading;
 use super::run::RunOptions;
 use super::{Destination, Source};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::operation::Context;
 
 /// What all transfers of a run share.
@@ -55,6 +55,13 @@ pub(super) struct Job<S, J> {
     pub(super) item: Item,
 }
 
+impl<S: Source, J> Job<S, J> {
+    fn unproven(&self) -> Error {
+        let message = format!("Nothing proves what was sent of {} before.", self.item.content);
+        Error::new(ErrorKind::ConnectionFailed, message)
+    }
+}
+
 /// How a lane ended.
 pub(super) enum Ended<S: Source, D: Destination, J: Journal> {
     /// For good. Nothing is published where it failed, unless the message says otherwise.
@@ -69,7 +76,7 @@ struct Group<S: Source, D: Destination, J: Journal> {
     lanes: Vec<Lane<S, D, J>>,
     patience: Patience,
     reading: Reading<S, J>,
-    /// Of the bytes from the first one on; none: some of them did not pass here.
+    /// Of the bytes that the lanes have; none: some of them did not pass here.
     hashing: Option<Hashing>,
 }
 
@@ -138,20 +145,21 @@ impl<S: Source, D: Destination, J: Journal> Group<S, D, J> {
         let Self { job, lanes, patience, reading, hashing } = self;
         let Some(first) = starts.iter().flatten().min().copied() else { return Ok(()) };
 
-        if first == 0 {
-            // What is sent again is hashed again: it may come with other bytes this time.
-            *hashing = None;
-        }
-        let hashed = hashing.as_ref().map_or(0, Hashing::offset);
-        let mut resumed = lanes.iter().zip(&starts).filter(|(_, from)| from.is_some());
-        // Bytes that never passed here need not: who has them proves them.
-        let start = if first > hashed && resumed.all(|(lane, _)| lane.is_proven_there(reading.known())) {
-            *hashing = None;
-            first
-        } else {
-            hashing.get_or_insert_with(|| Hashing::new(job.run.options.hash_inline, job.run.options.buffer));
-            first.min(hashed)
+        let hashed = match hashing {
+            Some(hashing) => hashing.rewind(first).await,
+            None => (first == 0).then_some(0),
         };
+        if hashed.is_some() {
+            hashing.get_or_insert_with(|| Hashing::new(job.run.options.hash_inline, job.run.options.buffer));
+        } else {
+            // What is there did not pass here, so that only the destination can prove it.
+            *hashing = None;
+            let mut resumed = lanes.iter().zip(&starts).filter(|(_, from)| from.is_some());
+            if !resumed.all(|(lane, _)| lane.is_proven_there(reading.known())) {
+                return Err(Break::Restart(job.unproven()));
+            }
+        }
+        let start = hashed.unwrap_or(first);
         reading.open(start, patience).await?;
 
         let known = reading.known().clone();

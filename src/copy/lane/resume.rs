@@ -130,7 +130,8 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
             }
             sleep(POLL).await;
         };
-        let record = job.run.journal.load(&key).await;
+        // Without a digest nothing would prove what another run has sent.
+        let record = if known.sha256.is_some() { job.run.journal.load(&key).await } else { None };
         self.entry = Some(Entry { key, _lock: lock, kept: record.is_some() });
         if let Some(record) = record.filter(|record| record.size == known.size) {
             self.begun = Some(Begun { location: record.location, key: Some(key), earlier: true, fresh: false });
@@ -166,7 +167,7 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
     async fn remember(&mut self, offset: u64, known: &Known) {
         let (Some(entry), Some(begun)) = (&mut self.entry, &self.begun) else { return };
         let record = Record { location: begun.location.clone(), offset, etag: known.etag.clone(), size: known.size };
-        if record.is_harmless() {
+        if known.sha256.is_some() && record.is_harmless() {
             entry.kept = true;
             if let Err(error) = self.job.run.journal.save(&entry.key, &record).await {
                 self.job.run.warn_once(|| format!("{error} Copies that break off cannot be gone on with."));

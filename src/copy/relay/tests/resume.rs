@@ -142,13 +142,23 @@ async fn a_copy_goes_on_where_one_that_died_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_digest_a_copy_goes_on_too_and_reads_all_to_prove_it() {
-    let ends = Ends::new().resumes().writes([WriteFault::Slow(Duration::from_secs(1))]);
+async fn without_a_digest_an_upload_goes_on_in_its_own_run_alone() {
+    let ends = Ends::new().resumes().writes([WriteFault::BreakAt(3500), WriteFault::Slow(Duration::from_secs(1))]);
     ends.source.state().untold = true;
-    ends.dies(Duration::from_millis(4500)).await;
-    assert_eq!(ends.arrives().await, SIZE - 4000);
-    assert_eq!(ends.appended(), [0, 4000]);
-    assert!(ends.opened().iter().all(|from| *from == 0), "{:?}", ends.opened());
+    ends.dies(Duration::from_secs(6)).await;
+    assert_eq!((ends.appended(), ends.opened(), ends.journal.len()), (vec![0, 4000], vec![0, 4000], 0));
+    assert_eq!(ends.arrives().await, SIZE, "nothing proves what the other run has sent");
+    assert_eq!((ends.appended(), ends.begun().0), (vec![0, 4000, 0], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_is_hashed_again() {
+    for resumes in [false, true] {
+        let ends = Ends::new().reads([ReadFault::None, ReadFault::CorruptAt(5000)]).writes([WriteFault::BreakAt(4500)]);
+        ends.destination.state().resumes = resumes;
+        assert_eq!(ends.fails().await, ErrorKind::ChecksumMismatch);
+        assert_eq!(ends.opened(), if resumes { [0, 5000] } else { [0, 0] });
+    }
 }
 
 #[tokio::test(start_paused = true)]
