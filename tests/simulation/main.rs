@@ -26,6 +26,9 @@ const SCHEDULES: u64 = 10_000;
 /// What has to be met, or the simulation proves less than it says.
 const TO_BE_MET: &[&str] = &[
     "a byte was changed on the way",
+    "a crash took bytes of an upload",
+    "a destination left its group",
+    "a destination refused a digest",
     "a connection stalled",
     "a connection was reset",
     "a content had changed",
@@ -41,11 +44,19 @@ const TO_BE_MET: &[&str] = &[
     "a server crashed",
     "a server was restarted",
     "an answer was lost",
+    "an upload came whole and nothing was done with it",
+    "an upload expired",
+    "an upload of an earlier run was gone on with",
     "an upload was answered early",
+    "an upload was gone on with",
+    "an upload was locked",
+    "another run was waited for",
     "messages were held",
     "messages were released",
     "the client died in its work",
+    "the source changed in the middle of a content",
     "the source changed",
+    "two copied the same at once",
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -74,9 +74,9 @@ impl Observer {
         self.seen().told.insert((run, destination.to_owned(), package.to_owned()), digest.to_owned());
     }
 
-    /// What planned the run knows nothing of the contents' own digests.
-    pub(crate) fn plan_ends(&self) {
-        self.seen().told.clear();
+    /// What planned a run knows nothing of the contents' own digests.
+    pub(crate) fn plan_ends(&self, run: u32) {
+        self.seen().told.retain(|(other, ..), _| *other != run);
     }
 
     /// A run sends a content: a waste where it was told that these bytes are there.

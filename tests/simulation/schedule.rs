@@ -19,11 +19,15 @@ pub(crate) struct Schedule {
     pub(crate) force: bool,
     /// Bytes of the source's chunks.
     pub(crate) chunk: usize,
+    /// Bytes that wait for a destination at most.
+    pub(crate) buffer: u32,
     pub(crate) latency: Duration,
     /// In the order of their times.
     pub(crate) events: Vec<(Duration, Event)>,
     /// When everything is well again.
     pub(crate) healed: Duration,
+    /// Two processes copy the same at once.
+    pub(crate) twins: bool,
     /// The client is killed then, whatever it does.
     pub(crate) killed_when_healed: bool,
 }
@@ -62,8 +66,12 @@ pub(crate) struct Habits {
     pub(crate) pace: Duration,
     /// It gives up a connection on which nothing comes for so long.
     pub(crate) idle: Duration,
-    /// What happens to its first connections, one after the other.
-    pub(crate) connections: Vec<Mishap>,
+    /// Heeds ranges; else a content always comes from its start.
+    pub(crate) ranges: bool,
+    /// What happens to the first contents that it sends or takes, one after the other.
+    pub(crate) contents: Vec<Mishap>,
+    /// What happens to the first questions that it is asked.
+    pub(crate) questions: Vec<Mishap>,
     /// Which requests to it the network makes twice, and how late.
     pub(crate) doubles: Vec<Option<Duration>>,
     /// Places of packages that it has at the start.
@@ -95,10 +103,12 @@ pub(crate) enum Mishap {
     BearerExpired,
     /// Everything is done, and nobody is told.
     LoseAnswer,
+    /// All bytes come, and then it breaks before anything is done with them.
+    Discard,
     /// The answer takes so long.
     Think(Duration),
-    /// A range is not heeded.
-    FromTheStart,
+    /// It breaks there, and from now on the content of that name is another one.
+    ChangeAt(u64),
 }
 
 /// What happens at a time.
@@ -158,9 +168,9 @@ impl Schedule {
         if requested.is_empty() {
             requested.push(count - 1);
         }
-        let force = rng.random_bool(0.4);
+        let force = rng.random_bool(0.5);
         let calm = rng.random_bool(0.05);
-        let source = habits(rng, SOURCE.into(), &packages, calm, false);
+        let source = habits(rng, SOURCE.into(), &packages, calm, force);
         let destinations = (0..one_of(rng, &[1, 1, 1, 2, 2, 3]))
             .map(|n| habits(rng, format!("destination{n}"), &packages, calm, force))
             .collect::<Vec<_>>();
@@ -174,8 +184,10 @@ impl Schedule {
             throttle_limit: rng.random_range(1..=4),
             max_bytes_per_second: rng.random_bool(0.15).then(|| rng.random_range(50_000..500_000)),
             chunk: one_of(rng, &[700, 1500, 4000, 4000, 9000]),
+            buffer: one_of(rng, &[1, 3_000, 10_000, 1 << 20]),
             latency: Duration::from_millis(one_of(rng, &[0, 20, 40, 80])),
             healed: last + millis(rng, 300..1200),
+            twins: rng.random_bool(0.15),
             killed_when_healed: rng.random_bool(0.3),
             packages,
             source,
@@ -203,14 +215,24 @@ fn packages(rng: &mut StdRng) -> Vec<Pack> {
 }
 
 fn habits(rng: &mut StdRng, host: String, packages: &[Pack], calm: bool, force: bool) -> Habits {
-    let mischief = if calm { 0.0 } else { one_of(rng, &[0.0, 0.2, 0.5]) };
+    let is_source = host == SOURCE;
     // Some sides know no digests at all.
-    let knows = rng.random_bool(0.8);
+    let knows = rng.random_bool(0.7);
     let digests = knows && rng.random_bool(0.9);
     let content_digests = knows && rng.random_bool(0.5);
     let takes_over = rng.random_bool(0.6);
-    let is_source = host == SOURCE;
-    let connections = (0..rng.random_range(0..16)).map(|_| mishap(rng, mischief, is_source, digests)).collect();
+    let mischief = if calm { 0.0 } else { one_of(rng, &[0.0, 0.2, 0.5, 0.8]) };
+    // Few kinds in one schedule meet each other more often than all kinds do.
+    let mut kinds: Vec<Kind> = if is_source { SOURCES_MISHAPS.to_vec() } else { DESTINATIONS_MISHAPS.to_vec() };
+    // Only who knows the digest can notice a changed byte; and without force the first content of a name would stand
+    // in the way of the second.
+    kinds.retain(|kind| (digests || *kind != Kind::Corrupt) && (force || *kind != Kind::Change));
+    let kinds: Vec<Kind> = (0..rng.random_range(1..=3)).map(|_| one_of(rng, &kinds)).collect();
+    let mut mishaps = |most: usize| -> Vec<Mishap> {
+        let some = 0..rng.random_range(0..most);
+        some.map(|_| if rng.random_bool(mischief) { mishap(rng, &kinds, packages) } else { Mishap::None }).collect()
+    };
+    let (contents, questions) = (mishaps(14), mishaps(10));
     let doubles = (0..rng.random_range(0..16))
         .map(|_| (!is_source && rng.random_bool(mischief / 4.0)).then(|| millis(rng, 0..800)))
         .collect();
@@ -228,46 +250,73 @@ fn habits(rng: &mut StdRng, host: String, packages: &[Pack], calm: bool, force: 
         host,
         digests,
         content_digests,
-        sizes: digests || rng.random_bool(0.5),
-        etags: rng.random_bool(0.85),
-        resumes: rng.random_bool(0.6).then(|| one_of(rng, &[0, 1, 4_000, 10_000])),
-        verifies: rng.random_bool(0.7),
+        sizes: digests || rng.random_bool(0.8),
+        etags: rng.random_bool(0.8),
+        ranges: rng.random_bool(0.85),
+        resumes: rng.random_bool(0.7).then(|| one_of(rng, &[0, 0, 1, 4_000])),
+        verifies: rng.random_bool(0.5),
         early: rng.random_bool(0.3),
         takes_over,
         sync_every: one_of(rng, &[1, 1_000, 8_000, 64_000]),
         pace: Duration::from_millis(one_of(rng, &[0, 0, 0, 2, 8])),
         // One that lets nobody take over must not hold a broken upload for long.
-        idle: Duration::from_millis(if takes_over { one_of(rng, &[1_200, 1_200, 100_000]) } else { 1_200 }),
-        connections,
+        idle: Duration::from_millis(if takes_over { one_of(rng, &[1_200, 1_200, 100_000]) } else { 600 }),
+        contents,
+        questions,
         doubles,
         has,
         has_other,
     }
 }
 
-fn mishap(rng: &mut StdRng, mischief: f64, is_source: bool, digests: bool) -> Mishap {
-    if !rng.random_bool(mischief) {
-        return Mishap::None;
-    }
-    let at = match rng.random_range(0..4) {
-        0 => rng.random_range(0..3),
-        1 => rng.random_range(0..4_000),
-        _ => rng.random_range(0..30_000),
-    };
-    match rng.random_range(0..14) {
-        0..4 => Mishap::ResetAt(at),
-        4 => Mishap::StallAt(at),
-        5 => Mishap::Slow(millis(rng, 10..120)),
-        6 => Mishap::Busy { wait: one_of(rng, &[0, 0, 300]) },
-        7 => Mishap::TooMany { wait: one_of(rng, &[0, 500]) },
-        8 => Mishap::Defect,
-        9 => Mishap::Think(millis(rng, 50..900)),
-        10 if !is_source => Mishap::BearerExpired,
-        11 | 12 if !is_source => Mishap::LoseAnswer,
-        10 => Mishap::FromTheStart,
-        // Only who knows the digest can notice.
-        11 | 12 if digests => Mishap::CorruptAt(at),
-        _ => Mishap::ResetAt(at),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Reset,
+    Stall,
+    Corrupt,
+    Slow,
+    Refuse,
+    BearerExpired,
+    LoseAnswer,
+    Discard,
+    Think,
+    Change,
+}
+
+const SOURCES_MISHAPS: &[Kind] =
+    &[Kind::Reset, Kind::Reset, Kind::Stall, Kind::Corrupt, Kind::Slow, Kind::Refuse, Kind::Think, Kind::Change];
+
+const DESTINATIONS_MISHAPS: &[Kind] = &[
+    Kind::Reset,
+    Kind::Reset,
+    Kind::Stall,
+    Kind::Corrupt,
+    Kind::Slow,
+    Kind::Refuse,
+    Kind::BearerExpired,
+    Kind::LoseAnswer,
+    Kind::Discard,
+    Kind::Think,
+];
+
+fn mishap(rng: &mut StdRng, kinds: &[Kind], packages: &[Pack]) -> Mishap {
+    let size = packages[rng.random_range(0..packages.len())].size as u64;
+    let at = rng.random_range(0..=size);
+    match one_of(rng, kinds) {
+        Kind::Reset => Mishap::ResetAt(at),
+        Kind::Stall => Mishap::StallAt(at),
+        Kind::Corrupt => Mishap::CorruptAt(at),
+        Kind::Slow => Mishap::Slow(millis(rng, 10..120)),
+        Kind::Refuse => match rng.random_range(0..3) {
+            0 => Mishap::Busy { wait: one_of(rng, &[0, 0, 300]) },
+            1 => Mishap::TooMany { wait: one_of(rng, &[0, 500]) },
+            _ => Mishap::Defect,
+        },
+        Kind::BearerExpired => Mishap::BearerExpired,
+        Kind::LoseAnswer => Mishap::LoseAnswer,
+        Kind::Discard => Mishap::Discard,
+        Kind::Think => Mishap::Think(millis(rng, 50..900)),
+        Kind::Change => Mishap::ChangeAt(at),
     }
 }
 
@@ -275,32 +324,25 @@ fn events(rng: &mut StdRng, destinations: &[Habits], packages: usize, force: boo
     let mut events = Vec::new();
     let hosts: Vec<String> =
         std::iter::once(SOURCE.to_owned()).chain(destinations.iter().map(|side| side.host.clone())).collect();
+    let kinds: Vec<u32> = (0..rng.random_range(1..=3)).map(|_| rng.random_range(0..10)).collect();
+    // Most copies take no longer than some hundred milliseconds.
+    let span = one_of(rng, &[300, 600, 1_500]);
     for _ in 0..one_of(rng, &[0, 1, 1, 2, 2, 3, 5]) {
-        let at = millis(rng, 0..1500);
+        let at = millis(rng, 0..span);
         let until = at + Duration::from_millis(one_of(rng, &[20, 100, 400, 900, 2500]));
         let host = hosts[rng.random_range(0..hosts.len())].clone();
-        match rng.random_range(0..14) {
-            0 | 1 => events.extend([(at, Event::Hold { host: host.clone() }), (until, Event::Release { host })]),
-            2 => events.extend([(at, Event::Partition { host: host.clone() }), (until, Event::Repair { host })]),
-            3 => {
+        match one_of(rng, &kinds) {
+            0 => events.extend([(at, Event::Hold { host: host.clone() }), (until, Event::Release { host })]),
+            1 => events.extend([(at, Event::Partition { host: host.clone() }), (until, Event::Repair { host })]),
+            2 => {
                 let (from, to) =
                     if rng.random() { (CLIENT.into(), host.clone()) } else { (host.clone(), CLIENT.into()) };
                 events.extend([(at, Event::PartitionOneWay { from, to }), (until, Event::Repair { host })]);
             }
-            4 => events.extend([(at, Event::Lossy { host: host.clone() }), (until, Event::Repair { host })]),
-            5..8 => events.extend([(at, Event::Crash { host: host.clone() }), (until, Event::Restart { host })]),
-            8..10 => events.push((at, Event::KillClient)),
-            // Without force the first content would stand in the way of the second.
-            10..13 if force => {
-                // What is being read breaks, and has to go on with other bytes.
-                let host = || SOURCE.to_owned();
-                let change = Event::Change { package: rng.random_range(0..packages) };
-                events.extend([
-                    (at, Event::Crash { host: host() }),
-                    (at, change),
-                    (until, Event::Restart { host: host() }),
-                ]);
-            }
+            3 => events.extend([(at, Event::Lossy { host: host.clone() }), (until, Event::Repair { host })]),
+            4 | 5 => events.extend([(at, Event::Crash { host: host.clone() }), (until, Event::Restart { host })]),
+            6 | 7 => events.push((at, Event::KillClient)),
+            8 if force => events.push((at, Event::Change { package: rng.random_range(0..packages) })),
             _ => events.push((at, Event::Expire { host })),
         }
     }

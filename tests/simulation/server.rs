@@ -14,7 +14,7 @@ use super::wire::{Answer, Ask, Asked, Offer, PORT, Reader, Refusal, Writer, halv
 /// The rest of a body that nobody needs is taken for so long.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// A stalled connection is there for so long.
+/// A stalled connection is there for so long, where the server does not give it up before.
 const STALL: Duration = Duration::from_secs(3);
 
 /// Serves until the host crashes.
@@ -38,7 +38,8 @@ pub(crate) async fn serve(store: Store, chunk: usize) -> turmoil::Result {
 async fn connection(store: Store, stream: TcpStream, chunk: usize, number: u64) {
     let (mut reader, writer) = halves(stream);
     let Ok(Ok(asked)) = timeout(store.habits.idle, reader.message::<Asked>()).await else { return };
-    let mishap = store.mishap();
+    let has_content = matches!(asked.ask, Ask::Content { .. } | Ask::Publish { .. } | Ask::Append { .. });
+    let mishap = store.mishap(has_content);
     store.observer.note(&store.habits.host, format_args!("{number} {asked:?} {mishap:?}"));
     let mut exchange = Exchange { store, reader, writer, mishap, moved: 0, over: false, chunk, number };
     if let Some(answer) = exchange.answer(asked).await {
@@ -84,7 +85,7 @@ impl Exchange {
             Ask::Versions { ids } => Some(Answer::Versions(self.store.versions(&ids))),
             Ask::Content { id, version, from, if_match } => self.content(&id, &version, from, if_match).await,
             Ask::Publish { offer } => self.publish(offer, run, request).await,
-            Ask::Begin { offer } => Some(self.store.begin(offer)),
+            Ask::Begin { offer } => Some(self.store.begin(offer, run)),
             Ask::Offset { location } => Some(Answer::Offset(self.store.offset(&location))),
             Ask::Append { location, from, offer } => {
                 self.spare_what_nobody_can_notice(offer.sha256.is_some());
@@ -103,7 +104,7 @@ impl Exchange {
             Mishap::Think(pause) | Mishap::Slow(pause) => sleep(pause).await,
             // Of an answer without a body, none of it comes.
             Mishap::ResetAt(_) if self.moved == 0 => return,
-            Mishap::StallAt(_) if self.moved == 0 => return sleep(STALL).await,
+            Mishap::StallAt(_) if self.moved == 0 => return self.stall().await,
             _ => {}
         }
         if self.writer.message(&answer).await.is_ok() {
@@ -123,7 +124,7 @@ impl Exchange {
             self.store.observer.met("a content had changed");
             return refused(Refusal::Changed);
         }
-        let start = if self.mishap == Mishap::FromTheStart { 0 } else { from };
+        let start = if self.store.habits.ranges { from } else { 0 };
         if from > 0 {
             self.store.observer.met("a content was read on from its middle");
         }
@@ -145,6 +146,10 @@ impl Exchange {
             if cut {
                 // The frame's length is told, and not all of it comes.
                 self.writer.cut(&[piece.as_ref(), b"lost"].concat(), piece.len()).await.ok();
+                if let Mishap::ChangeAt(_) = self.mishap {
+                    self.store.observer.met("the source changed in the middle of a content");
+                    self.store.renew(id);
+                }
                 return self.hang().await;
             }
             self.writer.chunk(&piece).await.ok()?;
@@ -176,20 +181,24 @@ impl Exchange {
         if offer.length.is_some_and(|length| bytes.len() as u64 > length) {
             self.store.observer.violated(format!("more bytes came for {} than were told", offer.id));
         }
+        if self.mishap == Mishap::Discard {
+            return self.discard();
+        }
         Some(self.store.publish(&offer, bytes.freeze(), proves, run, request))
     }
 
     async fn append(&mut self, location: &str, from: u64, run: u32, request: u64) -> Option<Answer> {
-        let turn = match self.store.turn(location, from, self.number) {
+        let turn = match self.store.turn(location, from, run, self.number) {
             Ok(turn) => turn,
             Err(why) => return Some(Answer::Refused { why, wait: Some(0) }),
         };
-        if from > 0 {
-            self.store.observer.met("an upload was gone on with");
-        }
         let mut appended = self.store.append(&turn, b"");
         loop {
             match appended {
+                Appended::Whole(bytes, offer) if self.mishap == Mishap::Discard => {
+                    self.store.keep(turn, offer, bytes, run);
+                    return self.discard();
+                }
                 Appended::Whole(bytes, offer) => return Some(self.store.publish(&offer, bytes, true, run, request)),
                 Appended::Gone => return None,
                 Appended::Lacking => {}
@@ -240,7 +249,7 @@ impl Exchange {
         let mut cut = false;
         let place = |at: u64| at.checked_sub(self.moved).and_then(|at| usize::try_from(at).ok());
         match self.mishap {
-            Mishap::ResetAt(at) | Mishap::StallAt(at) => {
+            Mishap::ResetAt(at) | Mishap::StallAt(at) | Mishap::ChangeAt(at) => {
                 if let Some(left) = place(at).filter(|left| *left < piece.len()) {
                     piece.truncate(left);
                     cut = true;
@@ -260,11 +269,21 @@ impl Exchange {
         (piece, cut)
     }
 
+    async fn stall(&self) {
+        self.store.observer.met("a connection stalled");
+        sleep(STALL.min(self.store.habits.idle)).await;
+    }
+
+    /// How a connection ends whose bytes all came in vain.
+    fn discard<T>(&self) -> Option<T> {
+        self.store.observer.met("an upload came whole and nothing was done with it");
+        None
+    }
+
     /// How a connection ends on which nothing more moves.
     async fn hang<T>(&mut self) -> Option<T> {
         if matches!(self.mishap, Mishap::StallAt(_)) {
-            self.store.observer.met("a connection stalled");
-            sleep(STALL).await;
+            self.stall().await;
         } else {
             self.store.observer.met("a connection was reset");
         }

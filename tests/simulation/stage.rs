@@ -52,8 +52,6 @@ struct Stage<'a> {
     source: Store,
     stores: BTreeMap<String, Store>,
     client: Arc<Client>,
-    /// Made so many contents.
-    contents: u64,
 }
 
 impl Stage<'_> {
@@ -68,7 +66,7 @@ impl Stage<'_> {
         }
         let schedule = Arc::new(schedule);
         let client = Arc::new(Client::new(schedule.clone(), stores.clone(), observer.clone()));
-        let mut stage = Stage { sim, source: stores[SOURCE].clone(), stores, client, observer, contents: 0, schedule };
+        let mut stage = Stage { sim, source: stores[SOURCE].clone(), stores, client, observer, schedule };
         stage.fill();
         let client = stage.client.clone();
         stage.sim.host(CLIENT, move || client.clone().live());
@@ -80,7 +78,7 @@ impl Stage<'_> {
     fn fill(&mut self) {
         let schedule = self.schedule.clone();
         for place in 0..schedule.packages.len() {
-            let content = self.change(place);
+            let content = self.source.renew(&schedule.packages[place].id);
             for side in &schedule.destinations {
                 if side.has_other.contains(&place) {
                     let other = Bytes::from(format!("other than {}", schedule.packages[place].id));
@@ -92,31 +90,14 @@ impl Stage<'_> {
         }
     }
 
-    /// Gives the source a new content of a package.
-    fn change(&mut self, package: usize) -> Bytes {
-        self.contents += 1;
-        let pack = &self.schedule.packages[package];
-        let mut state = self.schedule.seed ^ (self.contents << 32);
-        let mut bytes = vec![0; pack.size];
-        for piece in bytes.chunks_mut(64) {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            piece.fill((state >> 56) as u8);
-            // No two pieces are equal, wherever they end.
-            piece.iter_mut().zip((state >> 8).to_le_bytes()).for_each(|(byte, new)| *byte = new);
-        }
-        let bytes = Bytes::from(bytes);
-        self.observer.source_has(&pack.id, Digest::of(&bytes));
-        self.source.put(&pack.id, bytes.clone());
-        bytes
-    }
-
     fn play(&mut self) -> Result<(), String> {
         for (at, event) in self.schedule.events.clone() {
-            self.until(|stage| stage.sim.elapsed() >= at)?;
+            // Where all is copied, nobody is there to whom waiting would make a difference.
+            self.until(|stage| stage.sim.elapsed() >= at || !stage.client.is_working())?;
             self.happens(&event);
         }
         let healed = self.schedule.healed;
-        self.until(|stage| stage.sim.elapsed() >= healed)?;
+        self.until(|stage| stage.sim.elapsed() >= healed || !stage.client.is_working())?;
         self.heal();
         if self.schedule.killed_when_healed {
             self.kill_client();
@@ -166,7 +147,7 @@ impl Stage<'_> {
                 self.kill_client();
                 self.client.start();
             }
-            Event::Change { package } => drop(self.change(*package)),
+            Event::Change { package } => drop(self.source.renew(&self.schedule.packages[*package].id)),
             Event::Expire { host } => self.stores[host].expire(),
         }
         let name = match event {
@@ -240,6 +221,8 @@ struct Client {
     stores: BTreeMap<String, Store>,
     ways: BTreeMap<String, Arc<Way>>,
     observer: Observer,
+    /// What lasts when a process dies.
+    journal: MemoryJournal,
     runs: AtomicU32,
     /// Which of its processes is to run; none: it is dead, or has ended.
     process: watch::Sender<Option<u32>>,
@@ -256,8 +239,8 @@ impl Client {
         };
         let ways = std::iter::once(&schedule.source).chain(&schedule.destinations).map(way).collect();
         let (is_last, must_succeed) = Default::default();
-        let process = watch::Sender::new(None);
-        Self { schedule, stores, ways, observer, process, runs: AtomicU32::new(0), is_last, must_succeed }
+        let (process, journal) = (watch::Sender::new(None), MemoryJournal::default());
+        Self { schedule, stores, ways, observer, journal, process, runs: AtomicU32::new(0), is_last, must_succeed }
     }
 
     fn is_working(&self) -> bool {
@@ -289,6 +272,15 @@ impl Client {
     }
 
     async fn work(&self) {
+        if self.schedule.twins {
+            self.observer.met("two copied the same at once");
+            tokio::join!(biased; self.copy_until_it_succeeds(), self.copy_until_it_succeeds());
+        } else {
+            self.copy_until_it_succeeds().await;
+        }
+    }
+
+    async fn copy_until_it_succeeds(&self) {
         loop {
             let number = self.runs.fetch_add(1, Ordering::Relaxed);
             let failed = self.copy(number).await;
@@ -324,11 +316,12 @@ impl Client {
                 return problems;
             }
         };
-        self.observer.plan_ends();
+        self.observer.plan_ends(number);
         let expected = planned.rows().len();
         let options = RunOptions {
             throttle_limit: schedule.throttle_limit,
             max_bytes_per_second: schedule.max_bytes_per_second,
+            buffer: schedule.buffer,
             stall: Duration::from_secs(1),
             retries: Retries {
                 tries: 8,
@@ -336,12 +329,12 @@ impl Client {
                 longest_wait: Duration::from_millis(500),
                 seed: Some(schedule.seed),
             },
+            lag: Duration::from_millis(300),
+            clean_up: false,
             hash_inline: true,
-            ..RunOptions::default()
         };
         let rows = Mutex::new((0, Vec::new()));
-        let journal = MemoryJournal::default();
-        let ran = run(&context, planned, &journal, &options, |row| {
+        let ran = run(&context, planned, &self.journal, &options, |row| {
             let failed = self.row(number, row);
             let mut rows = rows.lock().unwrap();
             rows.0 += 1;
@@ -349,9 +342,17 @@ impl Client {
         });
         let ran = ran.await;
         for record in context.log().drain() {
-            if let LogRecord::Verbose(line) = record {
-                self.observer.note(CLIENT, format_args!("run {number} told: {line}"));
+            let line = match record {
+                LogRecord::Verbose(line) | LogRecord::Warning(line) => line,
+                _ => continue,
+            };
+            if line.ends_with("This one waits for it.") {
+                self.observer.met("another run was waited for");
             }
+            if line.contains("is served on its own from now on") {
+                self.observer.met("a destination left its group");
+            }
+            self.observer.note(CLIENT, format_args!("run {number} told: {line}"));
         }
         let (told, mut failed) = rows.into_inner().unwrap();
         if let Err(error) = ran {

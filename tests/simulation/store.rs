@@ -22,6 +22,7 @@ pub(crate) struct Store {
     pub(crate) habits: Arc<Habits>,
     pub(crate) observer: Observer,
     graph: Arc<Vec<Pack>>,
+    seed: u64,
     state: Arc<Mutex<State>>,
 }
 
@@ -30,12 +31,17 @@ struct State {
     packages: BTreeMap<String, (Bytes, Digest)>,
     uploads: BTreeMap<String, Part>,
     begun: u64,
-    mishaps: VecDeque<Mishap>,
+    contents: VecDeque<Mishap>,
+    questions: VecDeque<Mishap>,
+    /// Contents that were made here.
+    made: u64,
     crashes: StdRng,
 }
 
 struct Part {
     offer: Offer,
+    /// Which run began it.
+    run: u32,
     bytes: Vec<u8>,
     /// So many of them are safe from a crash.
     synced: usize,
@@ -63,10 +69,12 @@ impl Store {
             packages: BTreeMap::new(),
             uploads: BTreeMap::new(),
             begun: 0,
-            mishaps: habits.connections.iter().copied().collect(),
+            contents: habits.contents.iter().copied().collect(),
+            questions: habits.questions.iter().copied().collect(),
+            made: 0,
             crashes: StdRng::seed_from_u64(seed),
         };
-        Self { habits: Arc::new(habits.clone()), observer, graph, state: Arc::new(Mutex::new(state)) }
+        Self { habits: Arc::new(habits.clone()), observer, graph, seed, state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,14 +91,40 @@ impl Store {
         self.state().packages.get(id).cloned()
     }
 
-    /// What happens to the connection that comes next.
-    pub(crate) fn mishap(&self) -> Mishap {
-        self.state().mishaps.pop_front().unwrap_or(Mishap::None)
+    /// What happens to the request that comes next.
+    pub(crate) fn mishap(&self, has_content: bool) -> Mishap {
+        let mut state = self.state();
+        let state = &mut *state;
+        let mishaps = if has_content { &mut state.contents } else { &mut state.questions };
+        mishaps.pop_front().unwrap_or(Mishap::None)
+    }
+
+    /// Gives a package a new content, of the same size: nothing but its bytes tell it from the one before.
+    pub(crate) fn renew(&self, id: &str) -> Bytes {
+        let size = self.graph.iter().find(|pack| pack.id == id).map_or(0, |pack| pack.size);
+        let mut number = {
+            let mut state = self.state();
+            state.made += 1;
+            self.seed ^ (state.made << 32)
+        };
+        let mut bytes = vec![0; size];
+        for piece in bytes.chunks_mut(64) {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            piece.fill((number >> 56) as u8);
+            // No two pieces are equal, wherever they end.
+            piece.iter_mut().zip((number >> 8).to_le_bytes()).for_each(|(byte, new)| *byte = new);
+        }
+        let bytes = Bytes::from(bytes);
+        self.observer.source_has(id, Digest::of(&bytes));
+        self.put(id, bytes.clone());
+        bytes
     }
 
     /// From now on connections are well.
     pub(crate) fn heal(&self) {
-        self.state().mishaps.clear();
+        let mut state = self.state();
+        state.contents.clear();
+        state.questions.clear();
     }
 
     /// The power is gone: bytes that were not synced may be lost, all or some of them.
@@ -146,7 +180,7 @@ impl Store {
         there.is_some() && there == offer.sha256
     }
 
-    pub(crate) fn begin(&self, offer: Offer) -> Answer {
+    pub(crate) fn begin(&self, offer: Offer, run: u32) -> Answer {
         let Some(length) = offer.length.filter(|length| self.habits.resumes.is_some_and(|least| *length >= least))
         else {
             return Answer::Location(None);
@@ -158,7 +192,7 @@ impl Store {
         state.begun += 1;
         let location = format!("/uploads/{}", state.begun);
         let bytes = Vec::with_capacity(usize::try_from(length).unwrap());
-        state.uploads.insert(location.clone(), Part { offer, bytes, synced: 0, appender: None });
+        state.uploads.insert(location.clone(), Part { offer, run, bytes, synced: 0, appender: None });
         Answer::Location(Some(location))
     }
 
@@ -171,15 +205,23 @@ impl Store {
     }
 
     /// Lets one append, where it is its turn and it goes on where the upload is.
-    pub(crate) fn turn(&self, location: &str, from: u64, number: u64) -> Result<Turn, Refusal> {
+    pub(crate) fn turn(&self, location: &str, from: u64, run: u32, number: u64) -> Result<Turn, Refusal> {
         let mut state = self.state();
         let part = state.uploads.get_mut(location).ok_or(Refusal::NotFound)?;
         if part.appender.is_some() && !self.habits.takes_over {
             self.observer.met("an upload was locked");
             return Err(Refusal::Locked);
         }
+        // The older one stops, wherever the newer one wants to go on.
+        part.appender = None;
         if part.bytes.len() as u64 != from {
             return Err(Refusal::Offset);
+        }
+        if from > 0 {
+            self.observer.met("an upload was gone on with");
+        }
+        if from > 0 && part.run != run {
+            self.observer.met("an upload of an earlier run was gone on with");
         }
         part.appender = Some(number);
         Ok(Turn { location: location.to_owned(), number })
@@ -206,6 +248,12 @@ impl Store {
                     .map_or(Appended::Gone, |part| Appended::Whole(part.bytes.into(), part.offer))
             }
         }
+    }
+
+    /// All bytes came, and nothing was done with them.
+    pub(crate) fn keep(&self, turn: Turn, offer: Offer, bytes: Bytes, run: u32) {
+        let (bytes, synced) = (bytes.to_vec(), bytes.len());
+        self.state().uploads.insert(turn.location, Part { offer, run, bytes, synced, appender: None });
     }
 
     /// The turn is over, and the upload lacks something.
