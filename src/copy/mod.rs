@@ -1,11 +1,12 @@
 //! The copy engine: packages and installers from one server to others, proven, without touching a disk.
 //!
 //! [`plan`] looks at both sides, resolves dependencies and tells every problem before the first byte moves. [`run`]
-//! then does exactly what the plan says: `run` decides what goes when, `relay` carries one content (`reading` keeps
-//! the source's end alive, `body` feeds the destination's, `digest` hashes beside them, `patience` decides about
-//! retries). The engine knows its ends only as a [`Source`] and a [`Destination`]; `ends` makes an
-//! [`UpdateService`](crate::update_service::UpdateService) both. Whatever is added (other stores, resumable uploads,
-//! folders) is another implementation of these traits, not another engine.
+//! then does exactly what the plan says: `run` decides what goes when, `relay` carries one content to all destinations
+//! that are to have it (`reading` keeps the source's end alive, `pump` gives what comes to a `lane` for each of them,
+//! `body` feeds the destination's end, `digest` hashes beside them, `patience` decides about retries, `journal`
+//! remembers what broke off). The engine knows its ends only as a [`Source`] and a [`Destination`]; `ends` makes an
+//! [`UpdateService`](crate::update_service::UpdateService) both. Whatever is added is another implementation of these
+//! traits, not another engine.
 //!
 //! Nothing half-sent is ever published: the last block is withheld until the digest agrees, and a [`Body`] whose
 //! sender goes away ends in an error, which breaks the upload.
