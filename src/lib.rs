@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! ffi -> folder -> copy | package
+//! ffi -> virtuozzo -> http
 //! ffi -> update_service | copy -> connection -> bearer | http -> secret | server_url | error | log
 //! version, version_query, package, selection, wildcard, instant: pure, callable from anywhere
 //! operation, runtime: where everything runs
@@ -33,6 +34,7 @@ pub mod server_url;
 pub mod update_service;
 pub mod version;
 pub mod version_query;
+pub mod virtuozzo;
 pub mod wildcard;
 
 pub use error::{Error, ErrorKind};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Result, process, pwsh, workspace, workspace::cargo};
+use crate::{Result, methods, process, pwsh, workspace, workspace::cargo};
 
 /// The features and targets that every cargo step of checks and tests names alike, so that cargo builds each crate once.
 pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "uss-server/faults"];
@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<()> {
     step("rustfmt", &mut rustfmt);
     step("clippy", &mut clippy);
     step("dependencies", &mut dependencies);
+    step("method table", &mut || methods::check().map(drop));
     step("PowerShell 5.1 syntax", &mut || powershell(&pwsh::find()?).map(drop));
     step("XML of the modules", &mut || xml(&pwsh::find()?).map(drop));
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }

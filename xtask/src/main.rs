@@ -7,6 +7,7 @@ mod debian;
 mod demo;
 mod header;
 mod lint;
+mod methods;
 mod process;
 mod pwsh;
 mod report;
@@ -30,6 +31,8 @@ usage: cargo xtask COMMAND
                                      whole processes against peers: import, first-call, query, copy, bearer
   lint                               formatting, clippy, dependencies, the modules' scripts and XML
   header [--check]                   include/uss.h from src/ffi, or whether it is what it should be
+  methods [--check]                  src/virtuozzo/methods.txt from the platform's API description, where that is
+                                     at ../shared/specs, or whether it is what it should be
 ";
 
 /// What every part of a command answers with; the error is a sentence for whoever typed the command.
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
         ["stage", options @ ..] => stage(options),
         ["header"] => header::write(&header::build()?),
         ["header", "--check"] => header::check(&header::build()?),
+        ["methods"] => methods::write(),
+        ["methods", "--check"] => methods::check().map(drop),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::{
     Result, Told, debian, header,
     lint::{self, WORKSPACE},
-    process, pwsh,
+    methods, process, pwsh,
     report::{CargoTest, Pester, Tally},
     stage,
     workspace::{self, Built, Profile, cargo},
@@ -28,6 +28,11 @@ pub(crate) fn run() -> Result<()> {
     }
     run.step("rustfmt", || lint::rustfmt().map(|()| Tally::passed(1)));
     run.step("clippy", || lint::clippy().map(|()| Tally::passed(1)));
+    match methods::check() {
+        // The description is no part of the repository: where it is not, there is nothing to compare with.
+        Ok(false) => {}
+        compared => run.step("method table", || compared.map(|_| Tally::passed(1))),
+    }
     let mut built = None;
     run.step("build", || {
         built = Some(workspace::build(Profile::Dev, &[&WORKSPACE[..], &["--all-targets"]].concat())?);
