@@ -172,6 +172,19 @@ impl Fetched {
         redact(&String::from_utf8_lossy(&self.body), &self.secrets)
     }
 
+    /// The server, as messages name it.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// A text of this answer as a message may hold it: one line, of at most 500 characters, with the secrets that went
+    /// with the request redacted.
+    #[must_use]
+    pub fn shown(&self, text: &str) -> String {
+        foreign_text(text, &self.secrets)
+    }
+
     /// Makes sure that it is no page for people, which a proxy or a login may put in an answer's place.
     ///
     /// # Errors
