@@ -55,6 +55,8 @@ pub(super) enum WriteFault {
     Refused(Error),
     /// It is stored wrongly.
     Corrupt,
+    /// It is answered as done, without a digest, and nothing is kept.
+    Forget,
     /// The connection breaks when the upload has so many bytes, and the upload is gone.
     GoneAt(u64),
     /// The connection breaks when the upload has so many bytes, and a crash leaves only the second number of them.

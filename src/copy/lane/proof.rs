@@ -27,7 +27,8 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
             None => {
                 let there = stored(context, &self.destination, content).await;
                 let unproven = format!("{destination} took {content}, but could not be asked for its digest");
-                there.map_err(|error| error.within(&unproven))?.and_then(|stored| stored.sha256)
+                let there = there.map_err(|error| error.within(&unproven))?;
+                there.ok_or_else(|| self.not_there())?.sha256
             }
         };
         match (ours, theirs) {
@@ -53,6 +54,17 @@ impl<S: Source, D: Destination, J: Journal> Lane<S, D, J> {
             Outcome::AlreadyThere => Status::Skipped,
         };
         Ok(self.delivered(status, whole.map(|whole| whole.size).or(receipt.size).or(known.size), ours.or(theirs)))
+    }
+
+    /// The destination answered that all is well, and does not list what it was sent.
+    fn not_there(&self) -> Error {
+        let (destination, content) = (self.destination.name(), &self.job.item.content);
+        let message = format!("{destination} took every byte of {content}, but does not list it.");
+        Error::new(ErrorKind::ProtocolViolation, message)
+            .with_hint(
+                "If that server publishes an upload only when told to, name that call as 'uploadComplete' in the route file.",
+            )
+            .with_server(destination)
     }
 
     /// Decides what a failed publish means.

@@ -137,6 +137,12 @@ async fn what_is_sent_again_is_proven_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_all_is_done_counts_only_where_the_content_is_there() {
+    let ends = Ends::new().writes([WriteFault::Forget]);
+    assert_eq!(ends.fails().await, ErrorKind::ProtocolViolation);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_stalls_is_left_after_a_minute_and_spliced() {
     let ends = Ends::new().reads([ReadFault::StallAt(4000)]);
     let began = Instant::now();
