@@ -8,6 +8,7 @@ use crate::copy::{InstallerChoice, MemoryJournal, PlanOptions, Request, plan, pl
 use crate::log::{Log, LogLevel};
 use crate::operation::PROGRESS_LENGTH;
 
+mod big;
 mod group;
 
 type Rows = Vec<Result<(String, &'static str), (ErrorKind, String)>>;
