@@ -6,77 +6,10 @@ mod support;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
-use reqwest::{Body, Method, RequestBuilder, Response};
+use reqwest::{Body, Method};
 use serde_json::json;
+use support::tus::*;
 use support::*;
-
-const UPLOADS: &str = "/api/v1/Uploads";
-const PART: usize = 8 << 20;
-
-fn metadata(pairs: &[(&str, &str)]) -> String {
-    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value))).collect();
-    pairs.join(",")
-}
-
-fn of_package(id: &str, version: &str, sha256: &str) -> String {
-    metadata(&[("packageId", id), ("version", version), ("sha256", sha256)])
-}
-
-async fn begin(session: &Session<'_>, length: usize, metadata: &str) -> Response {
-    let request = session.request(Method::POST, UPLOADS).header("tus-resumable", "1.0.0");
-    request.header("upload-length", length).header("upload-metadata", metadata).send().await.unwrap()
-}
-
-/// Begins an upload and gives its path.
-async fn begun(session: &Session<'_>, length: usize, metadata: &str) -> String {
-    let response = begin(session, length, metadata).await;
-    assert_eq!(response.status(), 201);
-    assert_eq!(header(response.headers(), "upload-offset"), "0");
-    header(response.headers(), "location").to_owned()
-}
-
-fn patch(session: &Session<'_>, upload: &str, at: usize) -> RequestBuilder {
-    let request = session.request(Method::PATCH, upload).header("tus-resumable", "1.0.0");
-    request.header("content-type", "application/offset+octet-stream").header("upload-offset", at)
-}
-
-async fn append(
-    session: &Session<'_>,
-    upload: &str,
-    at: usize,
-    body: impl Into<Body>,
-) -> Result<Response, reqwest::Error> {
-    patch(session, upload, at).body(body).send().await
-}
-
-async fn look(session: &Session<'_>, upload: &str) -> Response {
-    session.request(Method::HEAD, upload).header("tus-resumable", "1.0.0").send().await.unwrap()
-}
-
-async fn offset(session: &Session<'_>, upload: &str) -> usize {
-    let response = look(session, upload).await;
-    assert_eq!(response.status(), 200);
-    header(response.headers(), "upload-offset").parse().unwrap()
-}
-
-/// A body that breaks off after these bytes.
-fn broken(bytes: &[u8]) -> Body {
-    let chunks: Vec<_> = bytes.chunks(100_000).map(|chunk| Ok(chunk.to_vec())).collect();
-    let end = [Err(std::io::Error::other("gone"))];
-    Body::wrap_stream(stream::iter(chunks.into_iter().chain(end)))
-}
-
-/// Waits until the server has noticed that a client is gone, and has stored what it sent.
-async fn settled(session: &Session<'_>, upload: &str, at_least: usize) -> usize {
-    for _ in 0..200 {
-        let at = offset(session, upload).await;
-        if at >= at_least {
-            return at;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-    }
-    panic!("the upload stays below {at_least}")
-}
 
 #[tokio::test]
 async fn the_server_tells_what_it_speaks_and_refuses_other_versions() {
@@ -110,6 +43,7 @@ async fn an_upload_in_pieces_is_published_with_its_last_byte() {
     let told = look(&session, &upload).await;
     assert_eq!(header(told.headers(), "upload-length"), bytes.len().to_string());
     assert_eq!(header(told.headers(), "cache-control"), "no-store");
+    assert_eq!(header(told.headers(), "upload-metadata"), of_package("a", "1.0", &sha256(&bytes)), "as it was sent");
     assert!(header(told.headers(), "upload-expires").ends_with("GMT"));
 
     let last = append(&session, &upload, bytes.len() - 1, bytes[bytes.len() - 1..].to_vec()).await.unwrap();
@@ -210,6 +144,7 @@ async fn requests_that_make_no_sense_are_refused_and_change_nothing() {
         &metadata(&[("packageId", "a"), ("version", "1"), ("sha256", "12")]),
         &metadata(&[("packageId", "a"), ("version", "1"), ("force", "perhaps")]),
         &metadata(&[("type", "film"), ("name", "a")]),
+        &metadata(&[("packageId", "a"), ("version", "1"), ("version", "2")]),
     ] {
         problem(begin(&session, 10, wrong).await, 400, "bad-request").await;
     }

@@ -9,6 +9,7 @@ CREATE TABLE uploads (
     length     BIGINT NOT NULL,                -- bytes of the whole
     received   BIGINT NOT NULL,                -- bytes in parts
     hash_state TEXT   NOT NULL,                -- hex; SHA-256 in the making, over the bytes received
+    metadata   TEXT   NOT NULL,                -- Upload-Metadata as the client wrote it
     expires_at BIGINT NOT NULL
 );
 CREATE INDEX uploads_expires_at ON uploads (expires_at);

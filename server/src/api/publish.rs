@@ -64,20 +64,46 @@ pub async fn publish(
     })
 }
 
+/// Why an archive's manifest could not be read.
+pub enum Unread {
+    /// The store failed; nothing is known of the archive.
+    Store(StoreError),
+    /// It is no package.
+    Archive(Problem),
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Store(error) => error.into(),
+            Unread::Archive(problem) => problem,
+        }
+    }
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// Reads the manifest of a blob that was just received; one that cannot be used is removed.
-pub async fn read_archive(store: &Store, fresh: FreshBlob) -> Result<(FreshBlob, Archive), Problem> {
+pub async fn read_archive(store: &Store, fresh: FreshBlob) -> Result<(FreshBlob, Archive), Unread> {
     let blob = Blob {
         id: fresh.id.clone(),
         size: fresh.size,
         sha256: fresh.sha256.clone(),
         parts: fresh.parts.clone().into(),
     };
-    let reader = BlobReader::new(store.blobs.clone(), blob, Handle::current());
-    match tokio::task::spawn_blocking(move || archive::read(reader)).await.map_err(StoreError::from)? {
-        Ok(archive) => Ok((fresh, archive)),
-        Err(error) => {
+    let mut reader = BlobReader::new(store.blobs.clone(), blob, Handle::current());
+    let read = tokio::task::spawn_blocking(move || (archive::read(&mut reader), reader.into_failure()));
+    match read.await.map_err(StoreError::from)? {
+        // The store failed, and the archive may be a good one.
+        (_, Some(failure)) => Err(Unread::Store(failure)),
+        (Ok(archive), None) => Ok((fresh, archive)),
+        (Err(error), None) => {
             fresh.discard().await;
-            Err(Problem::invalid_package(error.to_string()))
+            Err(Unread::Archive(Problem::invalid_package(error.to_string())))
         }
     }
 }

@@ -62,9 +62,11 @@ pub async fn create(
     if let Some(there) = there(&app, &metadata).await? {
         return Ok(there);
     }
-    let metadata::Metadata { content, sha256, force } = metadata;
-    let upload = uploads::create(&app.store.database, &caller.user.id, content, sha256, force, length).await?;
-    let location = format!("/api/v1/Uploads/{}", upload.id);
+    let metadata::Metadata { content, sha256, force, text } = metadata;
+    let begun = uploads::Begun { content, sha256, force, length, metadata: text };
+    let upload = uploads::create(&app.store.database, &caller.user.id, begun).await?;
+    // Relative to this call, so that it holds behind a proxy that puts a prefix before the path (RFC 3986, section 4.2).
+    let location = format!("Uploads/{}", upload.id);
     let mut response = if carries_bytes(&headers) || length == 0 {
         receive::receive(app, caller, upload.id, 0, headers, body).await?
     } else {
@@ -81,6 +83,7 @@ pub async fn head(State(app): State<App>, caller: Caller, id: Id, headers: Heade
     let upload = find(&app, &caller, &text(id)?).await?;
     let mut response = offset(StatusCode::OK, &upload);
     put(&mut response, HeaderName::from_static("upload-length"), upload.length.to_string());
+    put(&mut response, HeaderName::from_static("upload-metadata"), upload.metadata);
     put(&mut response, header::CACHE_CONTROL, "no-store".to_owned());
     Ok(response)
 }

@@ -65,27 +65,37 @@ pub struct Upload {
     pub length: u64,
     /// Bytes so far.
     pub received: u64,
+    /// `Upload-Metadata` as the client wrote it.
+    pub metadata: String,
     /// Microseconds since 1970.
     pub expires_at: i64,
     hash: Sha256,
 }
 
+/// What an upload begins with.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// What it is for.
+    pub content: Content,
+    /// The digest that the whole must have.
+    pub sha256: Option<String>,
+    /// Whether other bytes of the same name are replaced.
+    pub force: bool,
+    /// Bytes of the whole.
+    pub length: u64,
+    /// `Upload-Metadata` as the client wrote it.
+    pub metadata: String,
+}
+
 /// Begins an upload of a user.
-pub async fn create(
-    database: &Database,
-    user_id: &str,
-    content: Content,
-    sha256: Option<String>,
-    force: bool,
-    length: u64,
-) -> Result<Upload, StoreError> {
-    let expires_at = instant::now() + KEPT;
-    let upload =
-        Upload { id: new_id(), content, sha256, force, length, received: 0, expires_at, hash: Sha256::default() };
+pub async fn create(database: &Database, user_id: &str, begun: Begun) -> Result<Upload, StoreError> {
+    let Begun { content, sha256, force, length, metadata } = begun;
+    let (id, expires_at, hash) = (new_id(), instant::now() + KEPT, Sha256::default());
+    let upload = Upload { id, content, sha256, force, length, received: 0, metadata, expires_at, hash };
     let text = serde_json::to_string(&upload.content).map_err(|error| StoreError::Damaged(error.to_string()))?;
     sqlx::query(
-        "INSERT INTO uploads (id, user_id, content, sha256, force, length, received, hash_state, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)",
+        "INSERT INTO uploads (id, user_id, content, sha256, force, length, received, hash_state, metadata, \
+         expires_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9)",
     )
     .bind(upload.id.clone())
     .bind(user_id.to_owned())
@@ -94,23 +104,31 @@ pub async fn create(
     .bind(i64::from(force))
     .bind(i64::try_from(length).unwrap_or(i64::MAX))
     .bind(hex(&upload.hash.serialize()))
+    .bind(upload.metadata.clone())
     .bind(expires_at)
     .execute(database.pool())
     .await?;
     Ok(upload)
 }
 
-/// A user's upload, expired or not.
+/// A user's upload, expired or not. One whose row this version cannot read, as another one wrote its hash, is gone: its
+/// client begins anew, and the sweep removes it when its time is over.
 pub async fn find(database: &Database, id: &str, user_id: &str) -> Result<Option<Upload>, StoreError> {
     let row = sqlx::query(
-        "SELECT id, content, sha256, force, length, received, hash_state, expires_at FROM uploads \
+        "SELECT id, content, sha256, force, length, received, hash_state, expires_at, metadata FROM uploads \
          WHERE id = $1 AND user_id = $2",
     )
     .bind(id.to_owned())
     .bind(user_id.to_owned())
     .fetch_optional(database.pool())
     .await?;
-    row.as_ref().map(upload).transpose()
+    match row.as_ref().map(upload).transpose() {
+        Err(StoreError::Damaged(why)) => {
+            tracing::warn!(id, why, "an upload cannot be gone on with");
+            Ok(None)
+        }
+        found => found,
+    }
 }
 
 /// The whole upload as a blob that no transaction has published yet. Its objects stay whatever becomes of the value:
@@ -217,6 +235,7 @@ fn upload(row: &AnyRow) -> Result<Upload, StoreError> {
         received: row.try_get::<i64, _>(5)?.unsigned_abs(),
         hash: Sha256::deserialize(state).map_err(|_| damaged("hash"))?,
         expires_at: row.try_get(7)?,
+        metadata: row.try_get(8)?,
     })
 }
 

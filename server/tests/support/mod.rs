@@ -3,6 +3,8 @@
 // Each test file uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod tus;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -14,6 +14,8 @@ pub(super) struct Metadata {
     pub(super) content: Content,
     pub(super) sha256: Option<String>,
     pub(super) force: bool,
+    /// As the client wrote it; HEAD answers with it.
+    pub(super) text: String,
 }
 
 /// `packageId`, `version`, `sha256`, `force`; an installer has `type` (`installer`), `name`, `fileName`, `installerId`.
@@ -25,6 +27,9 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Metadata, Problem> {
         let decoded = STANDARD.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let value =
             decoded.ok_or_else(|| Problem::bad_request(format!("Upload-Metadata: '{key}' is not base64 of UTF-8.")))?;
+        if pairs.iter().any(|(name, _)| *name == key) {
+            return Err(Problem::bad_request(format!("Upload-Metadata has '{key}' twice.")));
+        }
         pairs.push((key, value));
     }
     let get = |key: &str| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone());
@@ -56,7 +61,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Metadata, Problem> {
         }
         Some(_) => return Err(Problem::bad_request("Upload-Metadata: 'type' is neither package nor installer.")),
     };
-    Ok(Metadata { content, sha256, force })
+    Ok(Metadata { content, sha256, force, text: text.to_owned() })
 }
 
 pub(super) fn version(text: &str) -> Result<Version, Problem> {

@@ -16,7 +16,7 @@ use super::{gone, offset, put, repr_digest, tus};
 use crate::api::App;
 use crate::api::auth::Caller;
 use crate::api::problem::Problem;
-use crate::api::publish::{disagreement, read_archive};
+use crate::api::publish::{Unread, disagreement, read_archive};
 use crate::store::StoreError;
 use crate::store::installers::{self, NewInstaller};
 use crate::store::packages;
@@ -123,10 +123,16 @@ async fn publish(app: &App, caller: &Caller, upload: &Upload) -> Result<Response
     let outcome = match &upload.content {
         Content::Package { package_id, version } => {
             let version = super::metadata::version(version)?;
-            let read = read_archive(&app.store, blob).await;
-            let (blob, archive) = match read {
+            let (blob, archive) = match read_archive(&app.store, blob).await {
                 Ok(read) => read,
-                Err(problem) => return refuse(app, upload, problem).await,
+                Err(Unread::Store(error)) => {
+                    // Bytes that are lost come back by a new upload alone.
+                    if matches!(error, StoreError::Damaged(_)) {
+                        uploads::remove(&app.store, &upload.id).await?;
+                    }
+                    return Err(error.into());
+                }
+                Err(Unread::Archive(problem)) => return refuse(app, upload, problem).await,
             };
             if let Some(problem) = disagreement(&archive, Some(package_id), Some(&version)) {
                 return refuse(app, upload, problem).await;

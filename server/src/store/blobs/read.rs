@@ -49,9 +49,12 @@ impl Blobs {
                     file.take(length).read_to_end(&mut bytes)?;
                     Ok(bytes.into())
                 })
-                .await??
+                .await?
+                .map_err(|error| missing(error.kind() == io::ErrorKind::NotFound, part).unwrap_or(error.into()))?
             }
-            None => self.store.get_range(&Key::from(part.key.as_str()), range).await?,
+            None => self.store.get_range(&Key::from(part.key.as_str()), range).await.map_err(|error| {
+                missing(matches!(error, object_store::Error::NotFound { .. }), part).unwrap_or(error.into())
+            })?,
         };
         if bytes.len() as u64 == length {
             Ok(bytes)
@@ -59,6 +62,10 @@ impl Blobs {
             Err(StoreError::Damaged(format!("{} is shorter than {} bytes", part.key, part.size)))
         }
     }
+}
+
+fn missing(it_is: bool, part: &Part) -> Option<StoreError> {
+    it_is.then(|| StoreError::Damaged(format!("{} is missing", part.key)))
 }
 
 /// Cuts `range` of the whole into blocks within parts.
@@ -87,12 +94,18 @@ pub struct BlobReader {
     at: u64,
     block: Bytes,
     block_at: u64,
+    failure: Option<StoreError>,
 }
 
 impl BlobReader {
     /// A reader at the start.
     pub fn new(blobs: Blobs, blob: Blob, runtime: Handle) -> Self {
-        Self { blobs, blob, runtime, at: 0, block: Bytes::new(), block_at: 0 }
+        Self { blobs, blob, runtime, at: 0, block: Bytes::new(), block_at: 0, failure: None }
+    }
+
+    /// Why reading failed, where it did: then what was read from here says nothing of the blob.
+    pub fn into_failure(self) -> Option<StoreError> {
+        self.failure
     }
 }
 
@@ -106,7 +119,11 @@ impl Read for BlobReader {
             let end = (self.at + SMALL_BLOCK).min(self.blob.size);
             let mut stream = std::pin::pin!(self.blobs.read(&self.blob, self.at..end));
             let block = self.runtime.block_on(stream.next()).unwrap_or(Ok(Bytes::new()));
-            self.block = block.map_err(io::Error::other)?;
+            self.block = block.map_err(|error| {
+                let told = io::Error::other(error.to_string());
+                self.failure = Some(error);
+                told
+            })?;
             self.block_at = self.at;
         }
         let from = usize::try_from(self.at - self.block_at).map_err(io::Error::other)?;

@@ -22,7 +22,8 @@ async fn begun(store: &Store, length: u64) -> Upload {
     .await
     .unwrap();
     let content = Content::Package { package_id: "a".into(), version: "1.0".into() };
-    create(&store.database, USER, content, None, false, length).await.unwrap()
+    let begun = Begun { content, sha256: None, force: false, length, metadata: String::new() };
+    create(&store.database, USER, begun).await.unwrap()
 }
 
 /// An upload that has all its bytes.
