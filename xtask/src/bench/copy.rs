@@ -14,7 +14,7 @@ use crate::{
     server::{Role, Server},
 };
 
-/// The whole process, hash and verification included. It writes what memory the copy took above the idle process.
+/// The whole process that copies `BENCH_ID`, hash and verification included. It writes what memory the copy took above the idle process.
 pub(super) const OURS: &str = "\
 function Read-Memory($Name) {
     [long] (([IO.File]::ReadAllLines('/proc/self/status') | Where-Object { $_ -match \"^${Name}:\" }) -replace '\\D')
@@ -25,7 +25,7 @@ $null = Connect-UssServer $env:BENCH_SOURCE -Credential (New-Credential $env:BEN
 $null = Connect-UssServer $env:BENCH_DESTINATION -Credential (New-Credential $env:BENCH_DESTINATION_TOKEN)
 [IO.File]::WriteAllText('/proc/self/clear_refs', '5')
 $idle = Read-Memory VmRSS
-$rows = Copy-UssPackageFromServer big-package -SourceServer $env:BENCH_SOURCE -Server $env:BENCH_DESTINATION -ErrorAction Stop
+$rows = Copy-UssPackageFromServer $env:BENCH_ID -SourceServer $env:BENCH_SOURCE -Server $env:BENCH_DESTINATION -ErrorAction Stop
 if (-not $rows) { exit 3 }
 foreach ($row in $rows) { if ($row.Status -ne 'Copied') { exit 4 } }
 [IO.File]::WriteAllText($env:BENCH_MEMORY, [string] ((Read-Memory VmHWM) - $idle))";
@@ -74,7 +74,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
             let mut command = bench.powershell(OURS);
             command.env("BENCH_SOURCE", &source.address).env("BENCH_DESTINATION", &destination.address);
             command.env("BENCH_SOURCE_TOKEN", &tokens.0).env("BENCH_DESTINATION_TOKEN", &tokens.1);
-            let time = timed(command.env("BENCH_MEMORY", &memory))?;
+            let time = timed(command.env("BENCH_ID", "big-package").env("BENCH_MEMORY", &memory))?;
             peaks.push(fs::read_to_string(&memory)?.trim().parse::<f64>()? / 1024.0);
             Ok(time)
         }),

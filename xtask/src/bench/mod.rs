@@ -8,6 +8,7 @@ mod copy;
 mod copy_fan;
 mod copy_many;
 mod copy_memory;
+mod copy_stop;
 mod first_call;
 mod import;
 mod link;
@@ -31,7 +32,7 @@ use crate::{
 
 type Benchmark = fn(&Bench) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 9] = [
+const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("import", import::run),
     ("first-call", first_call::run),
     ("query", query::run),
@@ -39,6 +40,7 @@ const BENCHMARKS: [(&str, Benchmark); 9] = [
     ("copy-many", copy_many::run),
     ("copy-fan", copy_fan::run),
     ("copy-memory", copy_memory::run),
+    ("copy-stop", copy_stop::run),
     ("bearer", bearer::run),
     ("sim", sim::run),
 ];
