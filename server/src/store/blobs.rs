@@ -57,6 +57,17 @@ pub struct Part {
     pub size: u64,
 }
 
+/// The key of a part of a blob. All keys are side by side: a folder of its own for each blob would have to be brought to
+/// the disk as well, which costs a small package as much as its bytes do.
+pub fn key(blob_id: &str, part: impl std::fmt::Display) -> String {
+    format!("{blob_id}.{part}")
+}
+
+/// The id of the blob that a key is of.
+pub fn blob_of(key: &str) -> &str {
+    key.split_once('.').map_or(key, |(blob_id, _)| blob_id)
+}
+
 impl Blobs {
     /// Opens the object store at `url`, and makes its folder.
     pub fn open(url: &Url) -> Result<Self, StoreError> {

@@ -9,6 +9,7 @@ use std::{fs, io};
 use futures_util::TryStreamExt;
 use sqlx::Row;
 
+use super::blobs::blob_of;
 use super::uploads as begun;
 use super::{Store, StoreError, audit};
 use crate::instant::{self, HOUR};
@@ -64,12 +65,12 @@ async fn discarded(store: &Store, age: i64) -> Result<usize, StoreError> {
 }
 
 async fn abandoned(store: &Store, age: i64) -> Result<usize, StoreError> {
-    // An upload's objects share the first segment of their keys.
+    // Objects of one upload go together.
     let mut uploads: HashMap<String, (i64, Vec<String>)> = HashMap::new();
     let mut objects = store.blobs.objects().list(None);
     while let Some(object) = objects.try_next().await? {
         let key = object.location.to_string();
-        let upload = key.split('/').next().unwrap_or_default().to_owned();
+        let upload = blob_of(&key).to_owned();
         let (newest, keys) = uploads.entry(upload).or_insert((i64::MIN, Vec::new()));
         *newest = (*newest).max(object.last_modified.timestamp_micros());
         keys.push(key);
@@ -107,16 +108,7 @@ fn unfinished(folder: &Path, age: Duration) -> io::Result<usize> {
         let old = |modified: SystemTime| modified.elapsed().is_ok_and(|elapsed| elapsed >= age);
         // Gone in the meantime: an upload that ended well, or another server sweeps.
         let Some(metadata) = unless_gone(entry.metadata())? else { continue };
-        if metadata.is_dir() {
-            removed += unless_gone(unfinished(&entry.path(), age))?.unwrap_or(0);
-            if metadata.modified().is_ok_and(old) {
-                match fs::remove_dir(entry.path()) {
-                    // It holds a blob.
-                    Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-                    other => drop(unless_gone(other)?),
-                }
-            }
-        } else if entry.file_name().to_string_lossy().contains('#') && metadata.modified().is_ok_and(old) {
+        if entry.file_name().to_string_lossy().contains('#') && metadata.modified().is_ok_and(old) {
             removed += usize::from(unless_gone(fs::remove_file(entry.path()))?.is_some());
         }
     }
@@ -186,14 +178,13 @@ mod tests {
         let (_folder, store) = store().await;
         publish(&store, "kept").await;
         let blobs = store.blobs.folder().unwrap();
-        for name in ["000000", "000001", "000002#1"] {
-            fs::create_dir_all(blobs.join("upload")).unwrap();
-            fs::write(blobs.join("upload").join(name), b"x").unwrap();
+        for name in ["upload.000000", "upload.000001", "upload.000002#1"] {
+            fs::write(blobs.join(name), b"x").unwrap();
         }
         assert_eq!(sweep(&store, &OLD).await.unwrap().objects, 0);
         assert_eq!(files(blobs).len(), 4);
         assert_eq!(sweep(&store, &Ages { abandoned: 0, ..OLD }).await.unwrap().objects, 3);
-        assert_eq!(fs::read_dir(blobs).unwrap().count(), 1, "the folder of the upload is gone too");
+        assert_eq!(fs::read_dir(blobs).unwrap().count(), 1);
         assert_eq!(fs::read_to_string(&files(blobs)[0]).unwrap(), "kept");
     }
 
@@ -202,8 +193,7 @@ mod tests {
         let (_folder, store) = store().await;
         let blobs = store.blobs.folder().unwrap();
         for upload in 0..100 {
-            fs::create_dir_all(blobs.join(upload.to_string())).unwrap();
-            fs::write(blobs.join(upload.to_string()).join("000000#1"), b"x").unwrap();
+            fs::write(blobs.join(format!("{upload}.000000#1")), b"x").unwrap();
         }
         let sweep = || {
             let store = store.clone();

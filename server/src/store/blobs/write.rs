@@ -141,7 +141,7 @@ impl BlobWriter {
         }));
 
         self.fresh.wait(IN_FLIGHT - 1).await?;
-        let key = format!("{}/{:06}", self.fresh.id, self.fresh.parts.len());
+        let key = super::key(&self.fresh.id, format_args!("{:06}", self.fresh.parts.len()));
         self.fresh.parts.push(Part { key: key.clone(), size: size as u64 });
         self.fresh.size += size as u64;
         let store = self.fresh.blobs.store.clone();

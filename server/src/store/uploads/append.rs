@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Part, Upload, add};
-use crate::store::blobs::PART_BYTES;
+use crate::store::blobs::{PART_BYTES, key};
 use crate::store::{Store, StoreError, new_id};
 
 /// Parts on their way to the store while the next one fills.
@@ -139,7 +139,7 @@ impl Appending {
         }
         let (done, stored) = tokio::sync::oneshot::channel();
         self.storing.push_back(stored);
-        let part = Part { key: format!("{}/{}", self.id, new_id()), size };
+        let part = Part { key: key(&self.id, new_id()), size };
         let (store, id, withheld) = (self.store.clone(), self.id.clone(), self.withheld);
         let stopped = self.stopped.clone();
         self.newest = Newest::OnItsWay(tokio::spawn(async move {
