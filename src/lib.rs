@@ -32,6 +32,7 @@ pub mod secret;
 pub mod selection;
 pub mod server_url;
 pub mod update_service;
+pub mod vault;
 pub mod version;
 pub mod version_query;
 pub mod virtuozzo;

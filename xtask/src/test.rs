@@ -15,8 +15,9 @@ use crate::{
 };
 
 /// What the tests need beyond Rust: valgrind (with the symbols it insists on) and a C compiler for the C ABI, xz and
-/// OpenSSL's library for PowerShell.
-const PACKAGES: [&str; 6] = ["gcc", "libc6-dev", "valgrind", "libc6-dbg", "xz-utils", "openssl"];
+/// OpenSSL's library for PowerShell, a keyring and its bus for the tokens that are kept there.
+const PACKAGES: [&str; 8] =
+    ["gcc", "libc6-dev", "valgrind", "libc6-dbg", "xz-utils", "openssl", "gnome-keyring", "dbus"];
 
 pub(crate) fn run() -> Result<()> {
     let mut run = Run::default();
