@@ -107,7 +107,8 @@ int32_t uss_debug_counts(uint64_t *counts,
  * Makes a connection; `out->id` is its id, for the commands. Nothing goes over the network yet.
  *
  * `fields` are described below. `secret` is the personal access token as UTF-16 code units, copied at once; wiping
- * the caller's copy is the caller's duty. A connection without a user and a secret is not authenticated.
+ * the caller's copy is the caller's duty. A connection without a user and a secret is not authenticated, unless the
+ * keyring has something for it.
  *
  * The connection is the caller's until uss_connection_close.
  *
@@ -271,6 +272,11 @@ int32_t uss_secret_take(uint64_t secret,
  *     user (optional text): Who signs in; the secret stands beside the fields.
  *     tokenVariable (optional text): An environment variable that holds the secret, read here instead of given
  *       beside the fields.
+ *     keyring (boolean, false if not given): Without a user: signs in with what the operating system's keyring
+ *       keeps for the server's scheme, host and port. It is asked before the first request, for at most 3 s;
+ *       without it the requests go unauthenticated.
+ *     person (boolean, false if not given): The secret is the user's password, not a token: for the commands of
+ *       tokens.
  *     timeout (optional seconds): To connect, and between two bytes; never of a whole transfer. 30 if not given.
  *     proxy (optional text): The proxy's address. If not given: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, else the
  *       system's. This machine is never reached through one.
@@ -292,7 +298,14 @@ int32_t uss_secret_take(uint64_t secret,
  * connect
  *   Signs in, and asks who that is. Warns in the log when the personal token ends within 14 days.
  *     connection (id of a connection): Where, and as whom.
+ *     remember (boolean, false if not given): Keeps the token in the operating system's keyring, for the
+ *       server's scheme, host and port.
  *   Rows: one Uss.Connection.
+ *
+ * forget
+ *   Removes what the operating system's keyring keeps for a server's scheme, host and port. Reaches no server.
+ *     server (text): The server's address.
+ *   Rows: a boolean: whether there was something.
  *
  * packages
  *   The packages of a server, as their newest versions describe them.
@@ -426,6 +439,68 @@ int32_t uss_secret_take(uint64_t secret,
  *       in, in the same order; if not given, none.
  *     force (boolean, false if not given): Replaces an archive that is there.
  *   Rows: one Uss.PackageFile.
+ *
+ * tokens
+ *   The signed-in person's tokens, without their values.
+ *     connection (id of a connection): Where, and which person: a connection with `person`, as for all commands
+ *       of tokens.
+ *     id (list of texts): Only these. Each must exist.
+ *     name (list of texts): Without ids: only those of these names; `*` is any text, `?` any character. A name
+ *       without them must exist.
+ *   Rows: Uss.PersonalToken; an error item for a token that the person does not have.
+ *
+ * new-token
+ *   Makes a token.
+ *     connection (id of a connection): Where, and which person.
+ *     name (text): What the person calls it.
+ *     description (optional text): What it is for.
+ *     expires (optional instant, like 2026-11-10T18:00:00Z): When it ends. If not given: never, or after 12
+ *       months for a client service.
+ *     clientService (boolean, false if not given): It is for a client service, which only reads.
+ *   Rows: Uss.ShownToken: Token, a Uss.PersonalToken; Secret and Length, the value's id for uss_secret_take and
+ *     how many UTF-16 code units it has. The server shows a value this once.
+ *
+ * set-token
+ *   Changes settings of tokens; their values stay.
+ *     connection (id of a connection): Where, and which person.
+ *     id (list of texts, one at least): The tokens.
+ *     name (optional text): What the person calls them from now on.
+ *     description (optional text): What they are for.
+ *     noDescription (boolean, false if not given): Takes the description away.
+ *     expires (optional instant, like 2026-11-10T18:00:00Z): When they end.
+ *     neverExpires (boolean, false if not given): They never end.
+ *   Rows: Uss.PersonalToken; an error item for a token that stays as it was.
+ *
+ * reset-token
+ *   Gives tokens new values; the old ones are refused from now on.
+ *     connection (id of a connection): Where, and which person.
+ *     id (list of texts, one at least): The tokens.
+ *   Rows: Uss.ShownToken: Token, a Uss.PersonalToken; Secret and Length, the value's id for uss_secret_take and
+ *     how many UTF-16 code units it has. The server shows a value this once.
+ *
+ * copy-token
+ *   Makes tokens with the settings of others, but for those that are given.
+ *     connection (id of a connection): Where, and which person.
+ *     id (list of texts, one at least): The tokens to copy.
+ *     name (optional text): What the person calls the copies.
+ *     description (optional text): What they are for.
+ *     noDescription (boolean, false if not given): They have no description.
+ *     expires (optional instant, like 2026-11-10T18:00:00Z): When they end.
+ *     neverExpires (boolean, false if not given): They never end.
+ *   Rows: Uss.ShownToken: Token, a Uss.PersonalToken; Secret and Length, the value's id for uss_secret_take and
+ *     how many UTF-16 code units it has. The server shows a value this once.
+ *
+ * revoke-token
+ *   Ends tokens, and every sign-in with them, at once.
+ *     connection (id of a connection): Where, and which person.
+ *     id (list of texts, one at least): The tokens.
+ *   Rows: Uss.PersonalToken; an error item for a token that was not revoked.
+ *
+ * remove-token
+ *   Removes tokens, and ends those that were active.
+ *     connection (id of a connection): Where, and which person.
+ *     id (list of texts, one at least): The tokens.
+ *   Rows: none; an error item for each that was not removed.
  *
  * invoke
  *   Makes any call on a server, signed like every other.

@@ -1,4 +1,7 @@
 //! A server and a credential: signs requests with a bearer, and signs in anew, once, when a bearer is refused.
+//!
+//! Three kinds of secrets sign in: a personal access token, the token that the keyring keeps for the server, and a
+//! person's password, which only the calls about tokens want.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,34 +9,62 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use crate::bearer::{self, Bearer, Exchanged, Key, Slot, User};
 use crate::error::{Error, ErrorKind};
 use crate::http::{
-    Answer, Extent, Fetched, HeaderMap, HeaderValue, Method, Request, Signature, Transport, TransportOptions,
+    Answer, Body, Extent, Fetched, HeaderMap, HeaderValue, Method, Request, Signature, Transport, TransportOptions,
     UriTemplate,
 };
 use crate::instant;
 use crate::log::Log;
 use crate::secret::Secret;
 use crate::server_url::ServerUrl;
+use crate::vault::{self, Kept};
 
 /// Bytes of an exchange's answer at most.
 const MAX_EXCHANGE: usize = 1024 * 1024;
 
-/// Who signs in, and with which token.
+/// Who signs in, and with which secret.
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// A name or an e-mail address.
     pub user_name: String,
-    /// A personal access token.
+    /// A personal access token; of a person, the password.
     pub token: Secret,
 }
 
-/// How a token is exchanged for a bearer: `username` and `personalToken` fill the template.
+/// As whom a connection asks.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// Nobody.
+    Nobody,
+    /// A user, with a personal access token.
+    Token(Credential),
+    /// A user with the token that the keyring keeps for the server; nobody, if it keeps none. It is asked before the
+    /// first request.
+    Keyring,
+    /// A user, with the password.
+    Person(Credential),
+}
+
+/// What a secret is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// `username` and `personalToken` fill the exchange's template.
+    Token,
+    /// `userName` and `password` are the exchange's JSON.
+    Password,
+}
+
+/// How a secret is exchanged for a bearer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
+    /// Which secret.
+    pub kind: SecretKind,
     /// POST, unless a route file says otherwise.
     pub method: Method,
     /// The path and query.
@@ -48,7 +79,34 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     server: ServerUrl,
     transport: Transport,
-    signer: Option<Signer>,
+    signing: Signing,
+}
+
+#[derive(Debug)]
+enum Signing {
+    Nobody,
+    As(Signer),
+    Keyring(Box<Keyring>),
+}
+
+/// One who is asked of the keyring.
+#[derive(Debug)]
+struct Keyring {
+    found: OnceCell<Found>,
+    options: TransportOptions,
+    exchange: Exchange,
+}
+
+/// What the keyring said.
+#[derive(Debug)]
+enum Found {
+    Signer(Signer),
+    Nothing,
+    /// There is no keyring; or there is one, and it cannot be asked.
+    Unavailable {
+        missing: bool,
+        error: Error,
+    },
 }
 
 struct Signer {
@@ -58,22 +116,23 @@ struct Signer {
 }
 
 impl Connection {
-    /// Prepares a connection; no network.
+    /// Prepares a connection; no network, and no keyring yet. `exchange` is for the identity's kind of secret.
     ///
     /// # Errors
-    /// `InvalidArgument` for an empty user name or token.
+    /// `InvalidArgument` for an empty user name or secret.
     pub fn open(
         server: ServerUrl,
-        credential: Option<Credential>,
+        identity: Identity,
         options: &TransportOptions,
         exchange: Exchange,
     ) -> Result<Self, Error> {
         let transport = Transport::new(options, &server);
-        let signer = match credential {
-            None => None,
-            Some(credential) => {
+        let signing = match identity {
+            Identity::Nobody => Signing::Nobody,
+            Identity::Token(credential) | Identity::Person(credential) => {
                 let empty = match (credential.user_name.trim().is_empty(), credential.token.is_empty()) {
                     (true, _) => Some("user name"),
+                    (_, true) if exchange.kind == SecretKind::Password => Some("password"),
                     (_, true) => Some("token"),
                     _ => None,
                 };
@@ -84,13 +143,13 @@ impl Connection {
                         .with_target("credential")
                         .with_server(server.to_string()));
                 }
-                let route = format!("{} {server}{}", exchange.method, exchange.uri);
-                let (user, token) = (&credential.user_name, &credential.token);
-                let slot = bearer::slot(Key::new(server.origin(), user, token, options.clone(), route));
-                Some(Signer { credential, exchange, slot })
+                Signing::As(Signer::new(&server, credential, options, exchange))
+            }
+            Identity::Keyring => {
+                Signing::Keyring(Box::new(Keyring { found: OnceCell::new(), options: options.clone(), exchange }))
             }
         };
-        Ok(Self(Arc::new(Inner { server, transport, signer })))
+        Ok(Self(Arc::new(Inner { server, transport, signing })))
     }
 
     /// The server.
@@ -99,10 +158,33 @@ impl Connection {
         &self.0.server
     }
 
-    /// Who signs in; none: nobody.
+    /// Who signs in; none: nobody, or one whom the keyring has not told yet.
     #[must_use]
     pub fn user_name(&self) -> Option<&str> {
-        self.0.signer.as_ref().map(|signer| signer.credential.user_name.as_str())
+        let signer = match &self.0.signing {
+            Signing::As(signer) => Some(signer),
+            Signing::Keyring(keyring) => keyring.found.get().and_then(Found::signer),
+            Signing::Nobody => None,
+        };
+        signer.map(|signer| signer.credential.user_name.as_str())
+    }
+
+    /// Keeps the token in the keyring, for this server's origin.
+    ///
+    /// # Errors
+    /// `CredentialMissing` without a credential; `InvalidArgument` for a password, which is never kept; else as
+    /// [`vault::keep`].
+    pub async fn remember(&self, log: &Log) -> Result<(), Error> {
+        let signer = self.signer(log).await.ok_or_else(|| self.credential_missing())?;
+        if signer.exchange.kind == SecretKind::Password {
+            return Err(Error::new(ErrorKind::InvalidArgument, "A password is not kept in the keyring.")
+                .with_hint("Sign in with a personal access token; New-UssPersonalToken makes one.")
+                .with_target("remember"));
+        }
+        let Credential { user_name, token } = signer.credential.clone();
+        vault::keep(&self.0.server, &Kept { user_name, token }).await?;
+        log.verbose(|| format!("The keyring keeps the token for {}.", self.0.server.origin()));
+        Ok(())
     }
 
     /// Exchanges the token, unless a good bearer is at hand.
@@ -111,8 +193,8 @@ impl Connection {
     /// `CredentialMissing` without a credential; `AuthenticationFailed` when the server refuses it; else as the
     /// request fails.
     pub async fn sign_in(&self, log: &Log) -> Result<Arc<Bearer>, Error> {
-        match &self.0.signer {
-            Some(signer) => signer.bearer(&self.0, log, None).await,
+        match self.signer(log).await {
+            Some(signer) => self.bearer(signer, log, None).await,
             None => Err(self.credential_missing()),
         }
     }
@@ -190,8 +272,8 @@ impl Connection {
     }
 
     async fn sign(&self, log: &Log, refused: Option<u64>) -> Result<(Signature, Option<u64>), Error> {
-        let Some(signer) = &self.0.signer else { return Ok((Signature::default(), None)) };
-        let bearer = signer.bearer(&self.0, log, refused).await?;
+        let Some(signer) = self.signer(log).await else { return Ok((Signature::default(), None)) };
+        let bearer = self.bearer(signer, log, refused).await?;
         let signature = Signature {
             authorization: Some(bearer.exchanged.authorization.clone()),
             secrets: vec![signer.credential.token.clone(), bearer.exchanged.token.clone()],
@@ -199,11 +281,60 @@ impl Connection {
         Ok((signature, Some(bearer.generation)))
     }
 
+    async fn bearer(&self, signer: &Signer, log: &Log, refused: Option<u64>) -> Result<Arc<Bearer>, Error> {
+        let bearer = signer.bearer(&self.0, log, refused).await;
+        bearer.map_err(|error| match (&self.0.signing, error.kind()) {
+            (Signing::Keyring(_), ErrorKind::AuthenticationFailed) => error.with_hint(
+                "The token is the one that the keyring keeps. Connect with -Credential and -Remember to replace it, or \
+                 remove it with Disconnect-UssServer -Forget.",
+            ),
+            _ => error,
+        })
+    }
+
+    /// Who signs in. The keyring is asked once; without it the request goes unauthenticated.
+    async fn signer(&self, log: &Log) -> Option<&Signer> {
+        match &self.0.signing {
+            Signing::Nobody => None,
+            Signing::As(signer) => Some(signer),
+            Signing::Keyring(keyring) => {
+                let Keyring { found, options, exchange } = &**keyring;
+                let server = &self.0.server;
+                let ask = || async {
+                    let unavailable = |missing, error: Error| {
+                        log.verbose(|| error.message().to_owned());
+                        Found::Unavailable { missing, error }
+                    };
+                    match vault::find(server).await {
+                        Ok(vault::Found::Token(Kept { user_name, token })) => {
+                            log.verbose(|| format!("Signing in as '{user_name}', whose token the keyring has."));
+                            let credential = Credential { user_name, token };
+                            Found::Signer(Signer::new(server, credential, options, exchange.clone()))
+                        }
+                        Ok(vault::Found::Nothing) => Found::Nothing,
+                        Ok(vault::Found::NoKeyring(error)) => unavailable(true, error),
+                        Err(error) => unavailable(false, error),
+                    }
+                };
+                found.get_or_init(ask).await.signer()
+            }
+        }
+    }
+
     fn credential_missing(&self) -> Error {
         let server = &self.0.server;
-        Error::new(ErrorKind::CredentialMissing, format!("{server} asks for a credential, and none was given."))
-            .with_hint("Give -Credential with your user name and a personal access token, or run Connect-UssServer.")
-            .with_server(server.to_string())
+        let asks = format!("{server} asks for a credential, and none was given");
+        let found = match &self.0.signing {
+            Signing::Keyring(keyring) => keyring.found.get(),
+            Signing::Nobody | Signing::As(_) => None,
+        };
+        let hint = "Give -Credential with your user name and a personal access token, or run Connect-UssServer.";
+        let hint = match found {
+            Some(Found::Unavailable { missing: false, error }) => return error.clone().within(&asks),
+            Some(Found::Unavailable { missing: true, error }) => format!("{hint} {}", error.message()),
+            _ => hint.to_owned(),
+        };
+        Error::new(ErrorKind::CredentialMissing, format!("{asks}.")).with_hint(hint).with_server(server.to_string())
     }
 }
 
@@ -211,7 +342,23 @@ fn refused(error: &Error) -> bool {
     error.http_status() == Some(401)
 }
 
+impl Found {
+    fn signer(&self) -> Option<&Signer> {
+        match self {
+            Self::Signer(signer) => Some(signer),
+            Self::Nothing | Self::Unavailable { .. } => None,
+        }
+    }
+}
+
 impl Signer {
+    fn new(server: &ServerUrl, credential: Credential, options: &TransportOptions, exchange: Exchange) -> Self {
+        // A password and a token never share a bearer, even where a route file sends both to one address.
+        let route = format!("{:?} {} {server}{}", exchange.kind, exchange.method, exchange.uri);
+        let key = Key::new(server.origin(), &credential.user_name, &credential.token, options.clone(), route);
+        Self { credential, exchange, slot: bearer::slot(key) }
+    }
+
     async fn bearer(&self, inner: &Inner, log: &Log, refused: Option<u64>) -> Result<Arc<Bearer>, Error> {
         let start = || {
             let (server, transport) = (inner.server.clone(), inner.transport.clone());
@@ -238,7 +385,23 @@ struct Answered {
     token_expires: Timestamp,
 }
 
-/// The one request in which a token leaves the process. Never redirected, never tried twice.
+/// `{token, expires}`, of a password.
+#[derive(Deserialize)]
+struct SignedIn {
+    token: String,
+    #[serde(deserialize_with = "instant::required")]
+    expires: Timestamp,
+}
+
+/// What a password is sent in.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Person<'a> {
+    user_name: &'a str,
+    password: &'a str,
+}
+
+/// The one request in which a secret leaves the process. Never redirected, never tried twice.
 async fn exchange(
     server: ServerUrl,
     transport: Transport,
@@ -246,15 +409,36 @@ async fn exchange(
     exchange: Exchange,
     log: Log,
 ) -> Result<Exchanged, Error> {
-    let values = [("username", credential.user_name.as_str()), ("personalToken", credential.token.expose())];
+    let (user_name, secret) = (credential.user_name.as_str(), &credential.token);
+    let values = match exchange.kind {
+        SecretKind::Token => vec![("username", user_name), ("personalToken", secret.expose())],
+        SecretKind::Password => Vec::new(),
+    };
     let mut request = Request::new(exchange.method, server.join(&exchange.uri.expand(&values))?);
     request.once = true;
     request.headers.insert("accept", HeaderValue::from_static("application/json"));
-    // An idle connection would keep the buffer that the token was written from.
+    // An idle connection would keep the buffer that the secret was written from.
     request.headers.insert("connection", HeaderValue::from_static("close"));
-    let signature = Signature { authorization: None, secrets: vec![credential.token] };
-    let answer = transport.fetch(&log, &request, &signature, MAX_EXCHANGE).await?;
-    let answered: Answered = answer.json()?;
+    if exchange.kind == SecretKind::Password {
+        request.headers.insert("content-type", HeaderValue::from_static("application/json"));
+        request.body = Body::Bytes(Bytes::from_owner(person(user_name, secret)?));
+    }
+    let signature = Signature { authorization: None, secrets: vec![secret.clone()] };
+    let fetched = transport.fetch(&log, &request, &signature, MAX_EXCHANGE).await;
+    let answer = fetched.map_err(|error| match (exchange.kind, error.kind()) {
+        (SecretKind::Password, ErrorKind::AuthenticationFailed) => error.with_hint(
+            "Check the user name and the password: this call wants those that a person signs in with in the browser, \
+             not a token.",
+        ),
+        _ => error,
+    })?;
+    let answered = match exchange.kind {
+        SecretKind::Token => answer.json::<Answered>()?,
+        SecretKind::Password => {
+            let SignedIn { token, expires } = answer.json()?;
+            Answered { token, user: User::default(), token_expires: expires }
+        }
+    };
     let life = answered.token_expires.duration_since(server_now(&answer.headers));
     let token = Secret::new(answered.token);
     let unusable = || {
@@ -271,6 +455,16 @@ async fn exchange(
     Ok(Exchanged { authorization, token, user: answered.user, token_expires: answered.token_expires, life })
 }
 
+/// The JSON that a password is sent in.
+fn person(user_name: &str, password: &Secret) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let password = password.expose();
+    // Six bytes for a character that is escaped; a vector that grows leaves copies behind.
+    let mut json = Zeroizing::new(Vec::with_capacity(6 * (user_name.len() + password.len()) + 64));
+    serde_json::to_writer(&mut *json, &Person { user_name, password })
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("The sign-in cannot be written: {error}.")))?;
+    Ok(json)
+}
+
 /// The server's clock, else ours.
 fn server_now(headers: &HeaderMap) -> Timestamp {
     let date = headers.get("date").and_then(|date| date.to_str().ok());
@@ -283,10 +477,11 @@ mod tests {
     use super::*;
 
     fn open(user: &str, token: &str) -> Result<Connection, Error> {
-        let exchange = Exchange { method: Method::POST, uri: UriTemplate::parse("/x", &[]).unwrap() };
+        let uri = UriTemplate::parse("/x", &[]).unwrap();
+        let exchange = Exchange { kind: SecretKind::Token, method: Method::POST, uri };
         let credential = Credential { user_name: user.into(), token: Secret::new(token.into()) };
         let server = ServerUrl::parse("https://a.example", false)?;
-        Connection::open(server, Some(credential), &TransportOptions::default(), exchange)
+        Connection::open(server, Identity::Token(credential), &TransportOptions::default(), exchange)
     }
 
     #[test]

@@ -62,6 +62,10 @@ pub enum ErrorKind {
     InvalidPackage,
     /// No such installer.
     InstallerNotFound,
+    /// The person has no such token.
+    TokenNotFound,
+    /// The person has as many tokens as the server allows.
+    TooManyTokens,
     /// The server has no room left (507).
     InsufficientStorage,
     /// Not sent, because a package that it needs failed.
@@ -114,6 +118,8 @@ impl ErrorKind {
             Self::Stalled => "Stalled",
             Self::InvalidPackage => "InvalidPackage",
             Self::InstallerNotFound => "InstallerNotFound",
+            Self::TokenNotFound => "TokenNotFound",
+            Self::TooManyTokens => "TooManyTokens",
             Self::InsufficientStorage => "InsufficientStorage",
             Self::DependencyFailed => "DependencyFailed",
             Self::CopyInProgress => "CopyInProgress",
@@ -138,11 +144,13 @@ impl ErrorKind {
                 "AuthenticationError"
             }
             Self::PermissionDenied => "PermissionDenied",
-            Self::PackageNotFound | Self::NoPackageInRange | Self::InstallerNotFound => "ObjectNotFound",
+            Self::PackageNotFound | Self::NoPackageInRange | Self::InstallerNotFound | Self::TokenNotFound => {
+                "ObjectNotFound"
+            }
             Self::PackageAlreadyExists => "ResourceExists",
             Self::DependencyUnresolved | Self::DependencyCycle | Self::DependencyFailed => "InvalidOperation",
             Self::SourceChanged | Self::ChecksumMismatch | Self::InvalidPackage => "InvalidData",
-            Self::RateLimited => "LimitsExceeded",
+            Self::RateLimited | Self::TooManyTokens => "LimitsExceeded",
             Self::ServerUnavailable | Self::KeyringUnavailable | Self::InsufficientStorage => "ResourceUnavailable",
             Self::Timeout | Self::Stalled => "OperationTimeout",
             Self::CopyInProgress => "ResourceBusy",

@@ -5,7 +5,7 @@
 //! ```text
 //! ffi -> folder -> copy | package
 //! ffi -> virtuozzo -> http
-//! ffi -> update_service | copy -> connection -> bearer | http -> secret | server_url | error | log
+//! ffi -> update_service | copy -> connection -> bearer | http | vault -> secret | server_url | error | log
 //! version, version_query, package, selection, wildcard, instant: pure, callable from anywhere
 //! operation, runtime: where everything runs
 //! ```

@@ -3,7 +3,7 @@
 //! A name without a wildcard must exist; a pattern may match nothing.
 
 use crate::error::{Error, ErrorKind};
-use crate::update_service::model::{Installer, Package, PackageVersion};
+use crate::update_service::model::{Installer, Package, PackageVersion, PersonalToken};
 use crate::version::Version;
 use crate::version_query::VersionQuery;
 use crate::wildcard;
@@ -33,6 +33,20 @@ pub fn installers(
         return chosen(existing, names, |installer, name| wildcard::matches(name, &installer.name), not_found);
     }
     chosen(existing, ids, |installer, id| installer.id.eq_ignore_ascii_case(id), not_found)
+}
+
+/// The tokens that `ids` or the patterns `names` mean, in their order, each once; all without any.
+#[must_use]
+pub fn tokens(
+    existing: Vec<PersonalToken>,
+    ids: &[String],
+    names: &[String],
+    not_found: impl Fn(&str) -> Error,
+) -> Vec<Result<PersonalToken, Error>> {
+    if ids.is_empty() {
+        return chosen(existing, names, |token, name| wildcard::matches(name, &token.name), not_found);
+    }
+    chosen(existing, ids, |token, id| token.id.eq_ignore_ascii_case(id), not_found)
 }
 
 /// The version that `query` selects, or with `all` every one that it admits, newest first.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::commands::{Fieldset, fieldset};
 use super::handles::{self, Kind, Object};
 use super::{Fields, Out, USS_OK, copied, guard, guard_quietly};
-use crate::connection::Credential;
+use crate::connection::{Credential, Identity};
 use crate::error::{Error, ErrorKind};
 use crate::http::{CertificateAuthority, Proxy, ProxyChoice, TransportOptions};
 use crate::secret::Secret;
@@ -20,7 +20,8 @@ use crate::update_service::routes::Routes;
 /// Makes a connection; `out->id` is its id, for the commands. Nothing goes over the network yet.
 ///
 /// `fields` are described below. `secret` is the personal access token as UTF-16 code units, copied at once; wiping
-/// the caller's copy is the caller's duty. A connection without a user and a secret is not authenticated.
+/// the caller's copy is the caller's duty. A connection without a user and a secret is not authenticated, unless the
+/// keyring has something for it.
 ///
 /// The connection is the caller's until uss_connection_close.
 ///
@@ -68,6 +69,11 @@ fieldset! {
         user: Option<String>,
         /// An environment variable that holds the secret, read here instead of given beside the fields.
         token_variable: Option<String>,
+        /// Without a user: signs in with what the operating system's keyring keeps for the server's scheme, host and
+        /// port. It is asked before the first request, for at most 3 s; without it the requests go unauthenticated.
+        keyring: bool,
+        /// The secret is the user's password, not a token: for the commands of tokens.
+        person: bool,
         /// To connect, and between two bytes; never of a whole transfer. 30 if not given.
         timeout: Option<Duration>,
         /// The proxy's address. If not given: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, else the system's. This machine is
@@ -123,13 +129,24 @@ impl Connection {
             (None, secret) if secret.is_empty() => None,
             (None, _) => return Err(invalid("A secret is given and no user name.", "user")),
             (Some(user), secret) if secret.is_empty() => {
-                let message = format!("The personal access token of '{user}' for {server} is empty. Nothing was sent.");
+                let secret = if opening.person { "password" } else { "personal access token" };
+                let message = format!("The {secret} of '{user}' for {server} is empty. Nothing was sent.");
                 return Err(invalid(&message, "secret").with_server(server.to_string()));
             }
             (Some(user_name), token) => Some(Credential { user_name, token }),
         };
+        let identity = match (&credential, opening.person, opening.keyring) {
+            (Some(_), _, true) => {
+                return Err(invalid("A user is given, and the keyring is to tell one.", "keyring"));
+            }
+            (None, true, _) => return Err(invalid("A person signs in, and no user is given.", "user")),
+            (Some(credential), true, false) => Identity::Person(credential.clone()),
+            (Some(credential), false, false) => Identity::Token(credential.clone()),
+            (None, false, true) => Identity::Keyring,
+            (None, false, false) => Identity::Nobody,
+        };
         let routes = opening.route_file.as_deref().map_or_else(|| Ok(Routes::default()), Routes::read)?;
-        let service = UpdateService::open(server, credential.clone(), opening.transport()?, routes)?;
+        let service = UpdateService::open_as(server, identity, opening.transport()?, routes)?;
         Ok(Self { service, credential })
     }
 }

@@ -81,6 +81,8 @@ pub enum Row {
     CopyPlan(CopyPlan),
     CopyResult(CopyResult),
     PackageFile(PackageFile),
+    PersonalToken(PersonalToken),
+    ShownToken(ShownToken),
     Boolean(bool),
     Answer(Answer),
     Text(String),
@@ -104,6 +106,8 @@ rows! {
     CopyPlan(CopyPlan),
     CopyResult(CopyResult),
     PackageFile(PackageFile),
+    PersonalToken(PersonalToken),
+    ShownToken(ShownToken),
     Boolean(bool),
     Answer(Answer),
 }
@@ -377,6 +381,58 @@ impl PackageFile {
             sha256: row.sha256.unwrap_or_default(),
         })
     }
+}
+
+/// A personal access token, without its value.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename = "Uss.PersonalToken", rename_all = "PascalCase")]
+pub struct PersonalToken {
+    /// The server's key of the token.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Active, Expired or Revoked.
+    pub status: String,
+    /// When it was made.
+    pub created: Option<DateTimeUtc>,
+    /// When it ends; none: never.
+    pub expires: Option<DateTimeUtc>,
+    /// When it signed in last; none: never.
+    pub last_used: Option<DateTimeUtc>,
+    /// From which address that was.
+    pub last_used_from: Option<String>,
+    /// `personal`, or `client-service` for a client that only reads.
+    pub kind: Option<String>,
+}
+
+impl From<api::PersonalToken> for PersonalToken {
+    fn from(token: api::PersonalToken) -> Self {
+        Self {
+            id: token.id,
+            name: token.name,
+            description: token.description,
+            status: token.status,
+            created: token.created.map(DateTimeUtc),
+            expires: token.expires.map(DateTimeUtc),
+            last_used: token.last_used.map(DateTimeUtc),
+            last_used_from: token.last_used_from,
+            kind: token.kind,
+        }
+    }
+}
+
+/// A token and its value, which is shown this once.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename = "Uss.ShownToken", rename_all = "PascalCase")]
+pub struct ShownToken {
+    /// The token.
+    pub token: PersonalToken,
+    /// For uss_secret_take.
+    pub secret: u64,
+    /// How many UTF-16 code units the value has.
+    pub length: u64,
 }
 
 /// What failed about one item, among the rows.

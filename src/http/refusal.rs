@@ -43,7 +43,12 @@ impl Refusal<'_> {
         let reason = problem.as_ref().map_or(Some(text.as_ref()), reason);
         let reason = reason.map(|text| foreign_text(text, self.secrets)).filter(|text| !text.is_empty());
         let kind = problem.as_ref().and_then(kind_of_type).unwrap_or_else(|| self.kind());
-        self.error(kind, reason.as_deref())
+        let error = self.error(kind, reason.as_deref());
+        let field = problem.as_ref().and_then(|problem| problem.get("field")?.as_str());
+        match field.map(|field| foreign_text(field, self.secrets)).filter(|field| !field.is_empty()) {
+            Some(field) if kind == ErrorKind::InvalidArgument => error.with_target(field),
+            _ => error,
+        }
     }
 
     /// A page for people: a login, a proxy's block, a gateway's excuse.
@@ -224,8 +229,10 @@ fn reason(problem: &Value) -> Option<&str> {
 fn kind_of_type(problem: &Value) -> Option<ErrorKind> {
     let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     let name = plain(problem.get("type")?.as_str()?.rsplit(['/', ':', '#']).next()?);
-    if name == "installeralreadyexists" {
-        return Some(ErrorKind::PackageAlreadyExists);
+    match name.as_str() {
+        "installeralreadyexists" => return Some(ErrorKind::PackageAlreadyExists),
+        "invalidtokensettings" => return Some(ErrorKind::InvalidArgument),
+        _ => {}
     }
     let kinds = [
         ErrorKind::InvalidArgument,
@@ -233,6 +240,8 @@ fn kind_of_type(problem: &Value) -> Option<ErrorKind> {
         ErrorKind::PermissionDenied,
         ErrorKind::PackageNotFound,
         ErrorKind::InstallerNotFound,
+        ErrorKind::TokenNotFound,
+        ErrorKind::TooManyTokens,
         ErrorKind::NoPackageInRange,
         ErrorKind::PackageAlreadyExists,
         ErrorKind::SourceChanged,
@@ -286,6 +295,16 @@ mod tests {
             let problem = format!(r#"{{"type":"urn:uss:problem:{name}"}}"#);
             assert_eq!(refuse(409, &[], &problem).kind(), ErrorKind::PackageAlreadyExists, "{name}");
         }
+    }
+
+    #[test]
+    fn settings_of_a_token_that_are_refused_name_the_field() {
+        let problem = r#"{"type":"urn:uss:problem:invalid-token-settings","detail":"It is past.","field":"expires"}"#;
+        let error = refuse(422, &[], problem);
+        assert_eq!((error.kind(), error.target()), (ErrorKind::InvalidArgument, "expires"));
+        assert_eq!(error.message(), "https://a.example refused: It is past (422).");
+        let full = refuse(409, &[], r#"{"type":"urn:uss:problem:too-many-tokens"}"#);
+        assert_eq!(full.kind(), ErrorKind::TooManyTokens);
     }
 
     #[test]

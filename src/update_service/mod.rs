@@ -4,6 +4,7 @@
 //! - [`model`]: what the answers say.
 //! - `packages`, `installers`: catalogues; `select`: version queries on them. `content`: bytes out, resumable.
 //! - `publish`: bytes in, at once; `uploads`: bytes in, resumable.
+//! - `personal_tokens`: the life of a person's tokens.
 //! - `invoke`: any other call, by its path.
 
 mod content;
@@ -12,6 +13,7 @@ mod installers;
 mod invoke;
 pub mod model;
 mod packages;
+mod personal_tokens;
 mod publish;
 pub mod routes;
 mod select;
@@ -26,11 +28,12 @@ use serde::de::DeserializeOwned;
 pub use content::{Content, ContentBody};
 pub use invoke::{Invocation, InvokeBody, Invoked};
 pub use model::User;
+pub use personal_tokens::{NewToken, Shown, TokenChanges};
 pub use publish::{Publish, PublishInstaller, Published, Publishing, Stored};
 pub use routes::Routes;
 pub use select::{Selected, Wanted};
 
-use crate::connection::{Connection, Credential};
+use crate::connection::{Connection, Credential, Identity, SecretKind};
 use crate::error::{Error, ErrorKind};
 use crate::http::{HeaderMap, HeaderValue, MAX_JSON, Request, TransportOptions};
 use crate::operation::Context;
@@ -61,10 +64,12 @@ pub struct Session {
     pub token_expires: Timestamp,
     /// When the personal token ends; none: never, or the server does not tell.
     pub personal_token_expires: Option<Timestamp>,
+    /// Whether the server tells when the personal token ends.
+    pub tells_end: bool,
 }
 
 impl UpdateService {
-    /// Prepares a client; no network.
+    /// Prepares a client that signs in with a token, or is nobody; no network.
     ///
     /// # Errors
     /// `InvalidArgument` for an empty user name or token.
@@ -74,7 +79,24 @@ impl UpdateService {
         options: TransportOptions,
         routes: Routes,
     ) -> Result<Self, Error> {
-        let connection = Connection::open(server, credential, &options, routes.exchange())?;
+        Self::open_as(server, credential.map_or(Identity::Nobody, Identity::Token), options, routes)
+    }
+
+    /// Prepares a client; no network.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an empty user name or secret.
+    pub fn open_as(
+        server: ServerUrl,
+        identity: Identity,
+        options: TransportOptions,
+        routes: Routes,
+    ) -> Result<Self, Error> {
+        let kind = match identity {
+            Identity::Person(_) => SecretKind::Password,
+            Identity::Nobody | Identity::Token(_) | Identity::Keyring => SecretKind::Token,
+        };
+        let connection = Connection::open(server, identity, &options, routes.exchange_of(kind))?;
         Ok(Self(Arc::new(Inner {
             connection,
             routes,
@@ -106,16 +128,25 @@ impl UpdateService {
             error.within(&format!("Signing in as '{user}'")).with_target(user)
         };
         connection.sign_in(context.log()).await.map_err(signing_in)?;
-        let personal_token_expires = match self.account(context).await {
+        let told_end = match self.account(context).await {
             Ok(account) => account.personal_token_expires,
-            // A server without this call signs in all the same.
-            Err(error) if matches!(error.http_status(), Some(404 | 405)) => None,
+            // A server without this call, or one that keeps it from client services, signs in all the same.
+            Err(error) if matches!(error.http_status(), Some(403..=405)) => None,
             Err(error) => return Err(signing_in(error)),
         };
         // Asked again: the account call may have found the bearer refused and renewed it.
         let bearer = connection.sign_in(context.log()).await?;
         let (user, token_expires) = (bearer.exchanged.user.clone(), bearer.exchanged.token_expires);
-        Ok(Session { user, token_expires, personal_token_expires })
+        let (personal_token_expires, tells_end) = (told_end.flatten(), told_end.is_some());
+        Ok(Session { user, token_expires, personal_token_expires, tells_end })
+    }
+
+    /// Keeps the token that signs in in the keyring, for this server's origin.
+    ///
+    /// # Errors
+    /// As [`Connection::remember`].
+    pub async fn remember(&self, context: &Context) -> Result<(), Error> {
+        self.0.connection.remember(context.log()).await
     }
 
     /// The signed-in user.

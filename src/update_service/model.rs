@@ -1,7 +1,7 @@
 //! What the web API says, as values.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use crate::bearer::User;
 use crate::instant;
@@ -102,12 +102,46 @@ pub struct Installer {
 }
 
 /// `GET /api/v1/Account`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// Who is signed in.
     pub user: User,
-    /// When the token in use ends; none: never, or the server does not tell.
+    /// When the token in use ends: the inner none is never, the outer one that the server does not tell.
+    #[serde(default, deserialize_with = "told_end")]
+    pub personal_token_expires: Option<Option<Timestamp>>,
+}
+
+fn told_end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    instant::end(deserializer).map(Some)
+}
+
+/// A personal access token, without its value. `GET /api/v1/PersonalTokens`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonalToken {
+    /// The server's key of the token.
+    pub id: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// `personal`, or `client-service` for a client that only reads.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// Active, Expired or Revoked.
+    pub status: String,
+    /// When it was made.
+    #[serde(default, deserialize_with = "instant::optional")]
+    pub created: Option<Timestamp>,
+    /// When it ends; none: never.
     #[serde(default, deserialize_with = "instant::end")]
-    pub personal_token_expires: Option<Timestamp>,
+    pub expires: Option<Timestamp>,
+    /// When it signed in last; none: never.
+    #[serde(default, deserialize_with = "instant::optional")]
+    pub last_used: Option<Timestamp>,
+    /// From which address that was.
+    #[serde(default)]
+    pub last_used_from: Option<String>,
 }

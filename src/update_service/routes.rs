@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::connection::Exchange;
+use crate::connection::{Exchange, SecretKind};
 use crate::error::{Error, ErrorKind};
 use crate::http::{Method, UriTemplate};
 
@@ -98,6 +98,22 @@ routes! {
     uploads "uploads" POST "/api/v1/Uploads" [];
     /// Who is signed in.
     account "account" GET "/api/v1/Account" [];
+    /// A person's name and password for a bearer.
+    sign_in "signIn" POST "/api/v1/Account/signin" [];
+    /// The personal tokens of who is signed in.
+    tokens "tokens" GET "/api/v1/PersonalTokens" [];
+    /// Makes a personal token.
+    new_token "newToken" POST "/api/v1/PersonalTokens" [];
+    /// Changes a personal token's name, description or end.
+    change_token "changeToken" PATCH "/api/v1/PersonalTokens/{id}" ["id"];
+    /// Gives a personal token a new value.
+    reset_token "resetToken" POST "/api/v1/PersonalTokens/{id}/regenerate" ["id"];
+    /// Makes a personal token of another one's settings.
+    copy_token "copyToken" POST "/api/v1/PersonalTokens/{id}/copy" ["id"];
+    /// Ends a personal token.
+    revoke_token "revokeToken" POST "/api/v1/PersonalTokens/{id}/revoke" ["id"];
+    /// Removes a personal token.
+    remove_token "removeToken" DELETE "/api/v1/PersonalTokens/{id}" ["id"];
     /// Whether the server is up; documented by the product.
     settings "settings" GET "/api/v1/Settings/server" [];
     [only in a file]
@@ -166,10 +182,14 @@ impl Routes {
         Ok(routes)
     }
 
-    /// The exchange, as a connection needs it.
+    /// The exchange of this kind of secret, as a connection needs it.
     #[must_use]
-    pub fn exchange(&self) -> Exchange {
-        Exchange { method: self.exchange.method.clone(), uri: self.exchange.uri.clone() }
+    pub fn exchange_of(&self, kind: SecretKind) -> Exchange {
+        let route = match kind {
+            SecretKind::Token => &self.exchange,
+            SecretKind::Password => &self.sign_in,
+        };
+        Exchange { kind, method: route.method.clone(), uri: route.uri.clone() }
     }
 }
 

@@ -11,13 +11,13 @@ pub mod raw;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::future::Future;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
-use uss::connection::Credential;
+use uss::connection::{Credential, Identity};
 use uss::http::{ProxyChoice, TransportOptions};
 use uss::log::{Log, LogLevel, LogRecord};
 use uss::operation::Context;
@@ -63,6 +63,12 @@ pub fn client_with(url: &str, user: &str, token: &str, options: TransportOptions
 pub fn client_with_routes(url: &str, user: &str, token: &str, routes: Routes) -> UpdateService {
     let credential = Credential { user_name: user.into(), token: Secret::new(token.into()) };
     UpdateService::open(ServerUrl::parse(url, true).unwrap(), Some(credential), options(), routes).unwrap()
+}
+
+/// A client of `url` as the person `user`.
+pub fn person(url: &str, user: &str, password: &str) -> UpdateService {
+    let identity = Identity::Person(Credential { user_name: user.into(), token: Secret::new(password.into()) });
+    UpdateService::open_as(ServerUrl::parse(url, true).unwrap(), identity, options(), Routes::default()).unwrap()
 }
 
 /// A client of `url` as nobody.
@@ -209,6 +215,15 @@ impl Server {
     pub fn reader(&self, name: &str) -> String {
         self.run(&["user", "add", name, "--email", &format!("{name}@example.com")]);
         self.token(name, &[])
+    }
+
+    /// Adds a user who signs in with this password, too.
+    pub fn user_with_password(&self, name: &str, password: &str) {
+        let mut command = Command::new(server_exe());
+        command.arg("--data").arg(self.data.path()).args(["user", "add", name, "--password-stdin", "--email"]);
+        let mut child = command.arg(format!("{name}@example.com")).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
     }
 
     /// A new token of a user.

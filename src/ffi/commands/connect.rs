@@ -18,6 +18,8 @@ fieldset! {
     pub(super) struct Connect as "connect" {
         /// Where, and as whom.
         connection: Arc<Connection>,
+        /// Keeps the token in the operating system's keyring, for the server's scheme, host and port.
+        remember: bool,
     }
 }
 
@@ -27,6 +29,13 @@ impl Command for Connect {
     async fn run(self, run: Run) -> Result<(), Error> {
         let service = &self.connection.service;
         let session = service.connect(&run.context).await?;
+        if self.remember {
+            service.remember(&run.context).await?;
+        }
+        if !session.tells_end {
+            let server = service.server();
+            run.context.log().verbose(|| format!("{server} does not tell when the personal access token ends."));
+        }
         if let Some(ends) = session.personal_token_expires.filter(|ends| ends.duration_since(Timestamp::now()) < SOON) {
             let server = service.server();
             run.context

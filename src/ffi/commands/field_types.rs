@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::super::connection::Connection;
 use super::super::handles::{self, LEASE, Object};
+use super::super::model::DateTimeUtc;
 use super::super::operation::Operation;
 use crate::error::Error;
 use crate::log::LogLevel;
@@ -166,6 +169,17 @@ impl FieldType for Option<Duration> {
     }
 }
 
+impl FieldType for Option<Timestamp> {
+    const KIND: &'static str = "optional instant, like 2026-11-10T18:00:00Z";
+
+    fn read(values: Vec<String>) -> Result<Self, Flaw> {
+        let Some(value) = single(values)? else { return Ok(None) };
+        let instant = DateTimeUtc::read(&value).map(|instant| instant.0);
+        let invalid = || format!("is '{}' and must be an instant like 2026-11-10T18:00:00Z.", shown(&value));
+        Ok(instant.map(Some).ok_or_else(invalid)?)
+    }
+}
+
 /// How long an operation is kept.
 pub(super) struct Lease(pub(super) Duration);
 
@@ -262,6 +276,16 @@ fn shown(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_has_an_offset() {
+        let read = |text: &str| <Option<Timestamp>>::read(vec![text.into()]);
+        assert_eq!(read("2099-05-06T02:00:00.0000000+02:00").unwrap(), Some("2099-05-06T00:00:00Z".parse().unwrap()));
+        assert_eq!(read("").unwrap(), None);
+        for bad in ["2099-05-06", "2099-05-06T00:00:00", "tomorrow"] {
+            assert!(matches!(read(bad), Err(Flaw::Value(_))), "{bad}");
+        }
+    }
 
     #[test]
     fn an_id_may_be_a_signed_long() {

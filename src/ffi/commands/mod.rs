@@ -7,6 +7,7 @@ mod connect;
 mod copy;
 mod field_types;
 mod fieldset;
+mod forget;
 mod installers;
 mod invoke;
 mod new_package;
@@ -15,6 +16,7 @@ mod plan;
 mod remove;
 mod resolve;
 mod test;
+mod tokens;
 mod versions;
 
 pub(super) use field_types::{FieldType, Flaw, Format};
@@ -46,6 +48,7 @@ pub(super) trait Command: Fieldset + Send + 'static {
 /// All commands, in the order of the header.
 const COMMANDS: &[Entry] = &[
     Entry::of::<connect::Connect>(),
+    Entry::of::<forget::Forget>(),
     Entry::of::<packages::Packages>(),
     Entry::of::<versions::Versions>(),
     Entry::of::<resolve::Resolve>(),
@@ -58,6 +61,13 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<remove::Remove>(),
     Entry::of::<test::Test>(),
     Entry::of::<new_package::NewPackage>(),
+    Entry::of::<tokens::Tokens>(),
+    Entry::of::<tokens::NewToken>(),
+    Entry::of::<tokens::SetToken>(),
+    Entry::of::<tokens::ResetToken>(),
+    Entry::of::<tokens::CopyToken>(),
+    Entry::of::<tokens::RevokeToken>(),
+    Entry::of::<tokens::RemoveToken>(),
     Entry::of::<invoke::Invoke>(),
 ];
 
