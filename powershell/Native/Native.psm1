@@ -133,7 +133,17 @@ function Open-UssConnection {
     finally {
         if ($length) { [System.Runtime.InteropServices.Marshal]::ZeroFreeGlobalAllocUnicode($text) }
     }
-    if ($status) { $Cmdlet.ThrowTerminatingError((New-UssError (Read-UssText $native $out).Split([char] 31))) }
+    if ($status) {
+        $failure = (Read-UssText $native $out).Split([char] 31)
+        if ($failure[5] -eq 'tokenVariable') {
+            # Only whether .NET has it: its value stays where it is.
+            $variable = $Fields[[array]::IndexOf($Fields, 'tokenVariable') + 1]
+            if ($Cmdlet.InvokeProvider.Item.Exists("Env:$variable")) {
+                $failure[2] = "$variable is set inside this PowerShell alone: the process's own environment, where a token is read, does not have it."
+            }
+        }
+        $Cmdlet.ThrowTerminatingError((New-UssError $failure))
+    }
     $out[0]
 }
 

@@ -9,7 +9,8 @@ $script:Fields = @{
     Force = 'force'; SkipDependencyCheck = 'skipDependencyCheck'; InstallerId = 'installerId'; Name = 'name'
     DisplayName = 'displayName'; Description = 'description'; Version = 'version'; OutputDir = 'outputDir'
     InputPath = 'inputPath'; Dependencies = 'dependencies'; Path = 'path'; Method = 'method'; Body = 'body'
-    ContentType = 'contentType'; InFile = 'inFile'; OutFile = 'outFile'
+    ContentType = 'contentType'; InFile = 'inFile'; OutFile = 'outFile'; Expires = 'expires'; NeverExpires = 'neverExpires'
+    ClientService = 'clientService'; NoDescription = 'noDescription'
 }
 $script:PathParameters = 'OutputDir', 'InputPath', 'InFile', 'OutFile'
 $script:Activities = @{
@@ -18,6 +19,8 @@ $script:Activities = @{
     'plan-save' = 'Saving packages'; 'plan-import' = 'Reading packages'
     'copy' = 'Copying packages'; 'installers' = 'Reading installers'; 'remove' = 'Removing packages'
     'test' = 'Looking for packages'; 'new-package' = 'Creating the package'; 'invoke' = 'Waiting for the server'
+    'forget' = 'Waiting for the keyring'; 'tokens' = 'Reading tokens'; 'new-token' = 'Making a token'; 'set-token' = 'Changing tokens'
+    'reset-token' = 'Resetting tokens'; 'copy-token' = 'Copying tokens'; 'revoke-token' = 'Revoking tokens'; 'remove-token' = 'Removing tokens'
 }
 
 function Invoke-UssFields {
@@ -26,7 +29,7 @@ function Invoke-UssFields {
     $Fields = @('command', $Command) + $Fields
     if ($Bound['Debug'] -or (-not $Bound.ContainsKey('Debug') -and $DebugPreference -ne 'SilentlyContinue')) { $Fields += 'log', 'debug' }
     elseif ($Bound['Verbose'] -or (-not $Bound.ContainsKey('Verbose') -and $VerbosePreference -ne 'SilentlyContinue')) { $Fields += 'log', 'verbose' }
-    $fatal = 'connect', 'plan-copy', 'plan-copy-installer', 'plan-save', 'plan-import' -contains $Command
+    $fatal = 'connect', 'forget', 'plan-copy', 'plan-copy-installer', 'plan-save', 'plan-import' -contains $Command
     Invoke-UssOperation $Cmdlet $Fields $script:Activities[$Command] -Kept $Kept -Stream:$Stream -Destination $Destination -Fatal:$fatal
 }
 
@@ -53,6 +56,7 @@ function Convert-UssParameter {
         if ($Parameter -eq 'Dependencies') { Read-UssDependency $Cmdlet $value; continue }
         $script:Fields[$Parameter]
         if ($value -is [switch]) { if ($value) { 'true' } else { 'false' } }
+        elseif ($value -is [datetime]) { $value.ToUniversalTime().ToString('o') }
         elseif ($script:PathParameters -contains $Parameter) { $Cmdlet.GetUnresolvedProviderPathFromPSPath($value) }
         else { $value }
     }

@@ -99,7 +99,9 @@ function Add-UssConnection {
     $connection = Open-UssServer $Cmdlet $Bound $options '' $server $true
     try {
         if (-not $script:Ready) { Import-UssCommand }
-        $object = Invoke-UssFields $Cmdlet $Bound 'connect' @('connection', $connection.Id)
+        $fields = @('connection', $connection.Id)
+        if ($Bound['Remember']) { $fields += 'remember', 'true' }
+        $object = Invoke-UssFields $Cmdlet $Bound 'connect' $fields
         $object.PSObject.Properties.Add([System.Management.Automation.PSNoteProperty]::new('Default', $true))
         # The handle is in a member set: no output shows it, and a copy in another process is known by its type's name.
         $handle = [System.Management.Automation.PSNoteProperty]::new('Id', $connection.Id)
@@ -116,9 +118,12 @@ function Add-UssConnection {
 }
 
 function Remove-UssConnection {
-    # Disconnect-UssServer: ends the default connection, the one of an object, or all of a server.
+    # Disconnect-UssServer: ends the default connection, the one of an object, or all of a server. -Forget also removes
+    # what the keyring has for the server, connected or not.
     param($Cmdlet, $Bound)
     $server = $Bound['Server']
+    $forgotten = if (-not $Bound['Forget']) { $null } elseif ($null -eq $server) { $script:Default } else { Find-UssServer $Cmdlet $Bound $server }
+    if ($null -ne $forgotten -and $forgotten -isnot [string]) { $forgotten = $forgotten.Server }
     if ($null -eq $server) { $ending = @($script:Default) }
     elseif (Test-UssConnection $server) {
         $id = Get-UssHandle $Cmdlet $server
@@ -128,7 +133,7 @@ function Remove-UssConnection {
         $origin = Get-UssOrigin $server
         $ending = @(foreach ($connection in $script:Connections) { if ($origin -and $connection.Origin -eq $origin) { $connection } })
     }
-    if (-not $ending) {
+    if (-not $ending -and -not $forgotten) {
         Stop-UssCmdlet $Cmdlet 'NotConnected' 'There is no such connection in this session.' 'Get-UssConnection lists the connections.' 'ConnectionError' $server
     }
     foreach ($connection in $ending) {
@@ -137,6 +142,10 @@ function Remove-UssConnection {
         if ($connection -eq $script:Default) { $script:Default = $null }
     }
     $script:Connections = @(foreach ($connection in $script:Connections) { if ($ending -notcontains $connection) { $connection } })
+    if ($forgotten) {
+        if (-not $script:Ready) { Import-UssCommand }
+        [void] (Invoke-UssFields $Cmdlet $Bound 'forget' @('server', $forgotten))
+    }
 }
 
 function Read-UssConnection {
@@ -232,7 +241,7 @@ function Find-UssEnd {
         $credential = $known.Credential
         $Options = Join-UssOption $known.Options $Options
     }
-    else { $Options = Join-UssOption $known.Options $Options 'user', 'tokenVariable' }
+    else { $Options = Join-UssOption $known.Options $Options 'user', 'tokenVariable', 'keyring' }
     0
     $Server
     , @($Options)
@@ -272,13 +281,15 @@ function Close-UssServer {
 }
 
 function Get-UssUser {
-    # The user and token of the environment, if they are for this origin. The token is read natively, by its name.
+    # The user and token of the environment, if they are for this origin; else what the keyring has for it. Tokens are
+    # read natively, by their names.
     param($Side, $Origin)
     $prefix = if ($Side) { 'USS_SOURCE' } else { 'USS' }
     $user = [System.Environment]::GetEnvironmentVariable("${prefix}_USERNAME")
     if ($user -and (Get-UssOrigin ([System.Environment]::GetEnvironmentVariable("${prefix}_SERVER"))) -eq $Origin) {
         'user', $user, 'tokenVariable', "${prefix}_PERSONAL_TOKEN"
     }
+    else { 'keyring', 'true' }
 }
 
 function Open-UssProxy {

@@ -32,7 +32,8 @@ function Connect-UssServer {
         [string] $Proxy,
         [object] $ProxyCredential,
         [switch] $NoProxy,
-        [string] $CertificateAuthority
+        [string] $CertificateAuthority,
+        [switch] $Remember
     )
     begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Add-UssConnection $PSCmdlet $PSBoundParameters }
@@ -42,7 +43,8 @@ function Disconnect-UssServer {
     # .ExternalHelp Uss-help.xml
     [CmdletBinding()]
     param(
-        [Parameter(Position = 0)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server
+        [Parameter(Position = 0)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [switch] $Forget
     )
     begin { if (-not $script:Loaded) { Initialize-Uss } }
     end { Remove-UssConnection $PSCmdlet $PSBoundParameters }

@@ -3,17 +3,18 @@
 Set-StrictMode -Version Latest
 
 function Invoke-UssServerProgram {
-    # Runs a command of uss-server and returns what it prints.
-    $output = & $env:USS_TEST_SERVER @args
+    # Runs a command of uss-server, with the pipeline as its input, and returns what it prints.
+    $output = $input | & $env:USS_TEST_SERVER @args
     if ($LASTEXITCODE -ne 0) { throw "uss-server $($args -join ' ') ended with $LASTEXITCODE" }
     $output
 }
 
 function Start-UssTestServer {
-    # A server with the administrator $User. Its token holds '/' and '+' as well as '='.
+    # A server with the administrator $User, who signs in with a token that holds '/' and '+' as well as '=', or as a
+    # person with a password.
     param([Parameter(Mandatory)] [string] $Folder, [Parameter(Mandatory)] [string] $User, [string[]] $Arguments = @())
     $data = Join-Path $Folder "data-$User"
-    Invoke-UssServerProgram user add $User --email "$User@example.com" --admin --data $data | Out-Null
+    $password = Add-UssTestUser $data $User -Admin
     foreach ($try in 1..50) {
         $token = Invoke-UssServerProgram token create --user $User --name "test $try" --data $data
         if ($token.Contains('/') -and $token.Contains('+')) { break }
@@ -27,8 +28,20 @@ function Start-UssTestServer {
     [pscustomobject] @{
         Url = $Matches.url; Data = $data; User = $User; Token = $token; Process = $process
         Credential = New-UssTestCredential $User $token
+        Password = $password; Person = New-UssTestCredential $User $password
         Log = $process.StandardError.ReadToEndAsync()
     }
+}
+
+function Add-UssTestUser {
+    # Adds a user and returns the password.
+    param([string] $Data, [string] $User, [switch] $Admin)
+    $random = [byte[]]::new(24)
+    [System.Security.Cryptography.RandomNumberGenerator]::Fill($random)
+    $password = "p `"/+{$([System.Convert]::ToBase64String($random))"
+    $rights = @(if ($Admin) { '--admin' })
+    $password | Invoke-UssServerProgram user add $User --email "$User@example.com" --password-stdin @rights --data $Data | Out-Null
+    $password
 }
 
 function Stop-UssTestServer {
