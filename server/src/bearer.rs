@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::instant::{self, SECOND};
 use crate::keys::Keys;
+use crate::store::tokens::Token;
 
 const ALGORITHM: Algorithm = Algorithm::HS256;
 const ISSUER: &str = "uss-server";
@@ -26,6 +27,9 @@ pub struct Claims {
     pub jti: String,
     /// The personal token's id.
     pub tid: String,
+    /// Which of the token's values it came from.
+    #[serde(rename = "gen")]
+    pub generation: i64,
 }
 
 /// Signs and checks.
@@ -68,9 +72,9 @@ impl Bearers {
     }
 
     /// A bearer for this user and token; it ends no later than the token does.
-    pub fn issue(&self, user_id: &str, token_id: &str, token_expires_at: Option<i64>) -> Result<Issued, String> {
+    pub fn issue(&self, user_id: &str, token: &Token) -> Result<Issued, String> {
         let now = instant::now();
-        let expires_at = token_expires_at.unwrap_or(i64::MAX).min(now + self.life);
+        let expires_at = token.expires_at.unwrap_or(i64::MAX).min(now + self.life);
         // Whole seconds: the JWT counts in them, and the answer must not promise more.
         let exp = expires_at / SECOND;
         let jti = crate::store::new_id();
@@ -81,7 +85,8 @@ impl Bearers {
             iat: now / SECOND,
             sub: user_id.into(),
             jti: jti.clone(),
-            tid: token_id.into(),
+            tid: token.id.clone(),
+            generation: token.generation,
         };
         let header = Header { kid: Some(self.kid.clone()), ..Header::new(ALGORITHM) };
         let value = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|error| error.to_string())?;
@@ -99,6 +104,7 @@ impl Bearers {
 mod tests {
     use super::*;
     use crate::instant::HOUR;
+    use crate::store::tokens::{Kind, Scope};
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -106,6 +112,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let keys = Keys::read_or_create(&folder.path().join("keys.json")).unwrap();
         (folder, keys)
+    }
+
+    fn token(expires_at: Option<i64>) -> Token {
+        Token {
+            id: "t".into(),
+            kind: Kind::Personal,
+            generation: 3,
+            scope: Scope::default(),
+            name: "n".into(),
+            description: String::new(),
+            created_at: 0,
+            expires_at,
+            revoked_at: None,
+            last_used_at: None,
+            last_used_from: None,
+        }
     }
 
     fn sign(header: &Header, claims: &Claims, keys: &Keys) -> String {
@@ -116,16 +138,17 @@ mod tests {
     fn what_is_issued_is_accepted_and_names_its_token() {
         let (_folder, keys) = keys();
         let bearers = Bearers::new(&keys, HOUR);
-        let issued = bearers.issue("u", "t", None).unwrap();
+        let issued = bearers.issue("u", &token(None)).unwrap();
         let claims = bearers.check(&issued.value).unwrap();
-        assert_eq!((claims.sub.as_str(), claims.tid.as_str(), claims.jti), ("u", "t", issued.jti));
+        assert_eq!((claims.sub.as_str(), claims.tid.as_str(), claims.generation), ("u", "t", 3));
+        assert_eq!(claims.jti, issued.jti);
     }
 
     #[test]
     fn a_bearer_never_outlives_its_token() {
         let (_folder, keys) = keys();
         let soon = instant::now() + 5 * SECOND;
-        let issued = Bearers::new(&keys, HOUR).issue("u", "t", Some(soon)).unwrap();
+        let issued = Bearers::new(&keys, HOUR).issue("u", &token(Some(soon))).unwrap();
         assert!(issued.expires_at <= soon);
     }
 
@@ -133,7 +156,7 @@ mod tests {
     fn swapped_algorithms_expired_foreign_and_incomplete_bearers_are_refused() {
         let (_folder, keys) = keys();
         let bearers = Bearers::new(&keys, HOUR);
-        let good = bearers.check(&bearers.issue("u", "t", None).unwrap().value).unwrap();
+        let good = bearers.check(&bearers.issue("u", &token(None)).unwrap().value).unwrap();
         let header = |alg| Header { kid: Some(keys.kid.clone()), ..Header::new(alg) };
         assert!(bearers.check(&sign(&header(Algorithm::HS256), &good, &keys)).is_some());
         assert!(bearers.check(&sign(&header(Algorithm::HS512), &good, &keys)).is_none(), "HS512");
@@ -151,7 +174,7 @@ mod tests {
             URL_SAFE_NO_PAD.encode(serde_json::to_vec(&good).unwrap())
         );
         assert!(bearers.check(&none).is_none(), "alg none");
-        let mut broken = bearers.issue("u", "t", None).unwrap().value;
+        let mut broken = bearers.issue("u", &token(None)).unwrap().value;
         broken.pop();
         assert!(bearers.check(&broken).is_none());
     }

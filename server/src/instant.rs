@@ -1,6 +1,7 @@
 //! Instants as the database keeps them (microseconds since 1970 UTC) and as .NET writes them.
 
-use jiff::Timestamp;
+use jiff::tz::Offset;
+use jiff::{Span, Timestamp};
 
 /// Microseconds in a second.
 pub const SECOND: i64 = 1_000_000;
@@ -12,6 +13,13 @@ pub const HOUR: i64 = 60 * MINUTE;
 /// Now, in microseconds since 1970 UTC.
 pub fn now() -> i64 {
     Timestamp::now().as_microsecond()
+}
+
+/// The same time of day so many months from now, in UTC; none beyond the year 9999.
+pub fn in_months(months: i32) -> Option<i64> {
+    let now = Offset::UTC.to_datetime(Timestamp::now());
+    let then = now.checked_add(Span::new().try_months(months).ok()?).ok()?;
+    Offset::UTC.to_timestamp(then).ok().map(Timestamp::as_microsecond)
 }
 
 /// .NET's round-trip format ("O") of a DateTimeOffset in UTC: `2023-12-01T08:44:50.0452460+00:00`.

@@ -5,18 +5,19 @@
 //! listen    connections: how many at once, how long each may be silent, how they end; tls: certificate and key
 //! api       the web API: one table of routes, one file a group of calls; auth says who calls, problem how it fails
 //! tokens    the token core: makes values, exchanges them; bearer signs what they are exchanged for, with keys
+//! people    passwords and sign-ins; sessions are what those who have signed in go on with
 //! archive   what a package says of itself
 //! store     rows in a database, blobs in an object store, and the sweep of what nothing needs
 //! config    where all that lies; instant: times as they are kept and told
 //! faults    injected failures, for tests only
 //! ```
 //!
-//! Who may call whom: `cli -> listen, api -> tokens, archive -> store`; nothing calls upward. The commands change the
+//! Who may call whom: `cli -> listen, api -> tokens, people, sessions, archive -> store`; nothing calls upward. The commands change the
 //! store itself, with no server between, so they work whether one runs or not. A request goes through `listen`, `api`'s
 //! router and [`api::auth`], which reads the token's state from the store every time. What a request changes, and the
 //! line of the audit table that tells it, is one transaction of `store`.
 //!
-//! Token pages, resumable uploads (tus), people's sessions and the second dialect join `api` as modules of their own.
+//! The pages and the second dialect join `api` as modules of their own.
 // A binary: pub says what a module offers to the others.
 #![allow(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -31,6 +32,10 @@ mod faults;
 mod instant;
 mod keys;
 mod listen;
+#[allow(dead_code, reason = "the pages call the rest")]
+mod people;
+#[allow(dead_code, reason = "the pages call the rest")]
+mod sessions;
 mod store;
 mod tls;
 mod tokens;

@@ -240,7 +240,7 @@ async fn a_list_of_tokens_shows_their_state_and_never_their_value() {
     let list = server.run(&["token", "list", "--user", "ada@example.com"]);
     let lines: Vec<_> = list.lines().collect();
     assert!(lines[0].contains("\tRevoked\tada\ttest\t") && lines[0].contains(" from 127.0.0.1"), "{list}");
-    assert!(lines[1].contains("\tExpired\tada\told\t") && lines[1].ends_with("\tnever"), "{list}");
+    assert!(lines[1].contains("\tExpired\tada\told\t") && lines[1].ends_with("\tnever\t\tpersonal"), "{list}");
     assert!(!list.contains(&token));
     let stored = files(server.data()).into_iter().map(|path| std::fs::read(path).unwrap());
     for bytes in stored {

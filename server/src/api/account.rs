@@ -3,7 +3,7 @@
 use axum::Json;
 use serde::Serialize;
 
-use super::auth::Caller;
+use super::auth::{Caller, Origin};
 use super::exchange::UserAnswer;
 use crate::instant;
 
@@ -12,14 +12,15 @@ use crate::instant;
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     user: UserAnswer,
-    /// Null: never.
+    /// Null: never, or the caller has signed in without one.
     personal_token_expires: Option<String>,
 }
 
 /// `GET /api/v1/Account`
 pub async fn account(caller: Caller) -> Json<Account> {
-    Json(Account {
-        user: UserAnswer::from(&caller.user),
-        personal_token_expires: caller.token.expires_at.map(instant::round_trip),
-    })
+    let expires = match &caller.origin {
+        Origin::Token(token) => token.expires_at,
+        Origin::Session(_) => None,
+    };
+    Json(Account { user: UserAnswer::from(&caller.user), personal_token_expires: expires.map(instant::round_trip) })
 }

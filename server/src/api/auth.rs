@@ -1,28 +1,39 @@
-//! Who calls: the bearer of a request, checked against its token's state every time.
+//! Who calls: the bearer of a request, checked every time against the state of the token or session that it came from.
 
 use std::net::SocketAddr;
 
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::App;
 use super::problem::Problem;
+use crate::sessions::{self, Session};
 use crate::store::audit::Entry;
-use crate::store::tokens::{self, Status, Token};
+use crate::store::tokens::{self, Kind, Status, Token};
 use crate::store::users::User;
 
 /// The other end of the connection; the listener puts it into each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
+/// What a bearer came from.
+#[derive(Debug)]
+pub enum Origin {
+    /// A personal or a client service's token.
+    Token(Token),
+    /// A person's sign-in with a password.
+    Session(Session),
+}
+
 /// A signed-in caller.
 #[derive(Debug)]
 pub struct Caller {
     /// Who.
     pub user: User,
-    /// The token that the bearer came from.
-    pub token: Token,
+    /// By what.
+    pub origin: Origin,
     /// For the audit table.
     pub entry: Entry,
 }
@@ -30,6 +41,9 @@ pub struct Caller {
 impl Caller {
     /// Refuses whoever is no administrator.
     pub fn require_admin(&self) -> Result<(), Problem> {
+        if matches!(&self.origin, Origin::Token(token) if token.kind == Kind::ClientService) {
+            return Err(Problem::forbidden("A client service's token may only read; use a personal access token."));
+        }
         if self.user.admin {
             return Ok(());
         }
@@ -44,6 +58,13 @@ impl FromRequestParts<App> for Caller {
         let address = address(parts);
         let value = bearer(parts).ok_or_else(Problem::unauthenticated)?;
         let invalid = || Problem::invalid_token("The bearer token is not valid or has expired.");
+        // A JWT has dots (RFC 7515, section 7.1), a session's value has none.
+        if !value.contains('.') {
+            let found = sessions::find(&app.store, sessions::Kind::Person, value).await?;
+            let (session, user) = found.ok_or_else(invalid)?;
+            let entry = Entry { actor: user.name.clone(), address: Some(address) };
+            return Ok(Self { user, origin: Origin::Session(session), entry });
+        }
         let claims = app.bearers.check(value).ok_or_else(invalid)?;
         #[cfg(feature = "faults")]
         if app.faults.expired(&claims.jti) {
@@ -51,14 +72,41 @@ impl FromRequestParts<App> for Caller {
         }
         let (token, user) = tokens::find(&app.store.database, &claims.tid).await?.ok_or_else(invalid)?;
         match token.status() {
-            Status::Active if user.enabled && user.id == claims.sub => {}
+            Status::Active if user.enabled && user.id == claims.sub && token.generation == claims.generation => {}
             Status::Active => return Err(invalid()),
             Status::Expired => return Err(Problem::invalid_token("The personal access token has expired.")),
             Status::Revoked => return Err(Problem::invalid_token("The personal access token was revoked.")),
         }
         tokens::used(&app.store.database, &token, &address).await;
         let entry = Entry { actor: user.name.clone(), address: Some(address) };
-        Ok(Self { user, token, entry })
+        Ok(Self { user, origin: Origin::Token(token), entry })
+    }
+}
+
+/// A caller who has signed in with a password: what only a person may do, no token can, so that a token cannot make
+/// others that outlive it.
+#[derive(Debug)]
+pub struct Person {
+    /// Who.
+    pub user: User,
+    /// What they signed in to.
+    pub session: Session,
+    /// For the audit table.
+    pub entry: Entry,
+}
+
+impl FromRequestParts<App> for Person {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Caller { user, origin, entry } = Caller::from_request_parts(parts, app).await?;
+        match origin {
+            Origin::Session(session) => Ok(Self { user, session, entry }),
+            Origin::Token(_) => {
+                let detail = "This call is for a person who has signed in with a password, not for a token.";
+                Err(Problem::new(StatusCode::FORBIDDEN, "person-required", detail))
+            }
+        }
     }
 }
 

@@ -71,7 +71,7 @@ pub async fn authenticate(State(app): State<App>, params: Params, parts: Parts) 
                 .with_header(header::RETRY_AFTER, seconds.to_string()));
         }
     };
-    let issued = app.bearers.issue(&user.id, &token.id, token.expires_at).map_err(|error| {
+    let issued = app.bearers.issue(&user.id, &token).map_err(|error| {
         tracing::error!(error, "a bearer could not be signed");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server could not sign a bearer token.")
     })?;

@@ -8,10 +8,12 @@ pub mod exchange;
 pub mod installers;
 pub mod packages;
 pub mod params;
+pub mod personal_tokens;
 pub mod problem;
 pub mod publish;
 pub mod receive;
 pub mod settings;
+pub mod sign_in;
 pub mod uploads;
 
 use std::sync::Arc;
@@ -57,6 +59,19 @@ fn routes() -> Vec<Route> {
     vec![
         route("/api/v1/PersonalTokens/authenticate", &["post"], post(exchange::authenticate)),
         route(
+            "/api/v1/PersonalTokens",
+            &["get", "post"],
+            get(personal_tokens::list).merge(post(personal_tokens::create)),
+        ),
+        route(
+            "/api/v1/PersonalTokens/{id}",
+            &["patch", "delete"],
+            patch(personal_tokens::edit).merge(delete(personal_tokens::remove)),
+        ),
+        route("/api/v1/PersonalTokens/{id}/revoke", &["post"], post(personal_tokens::revoke)),
+        route("/api/v1/PersonalTokens/{id}/regenerate", &["post"], post(personal_tokens::regenerate)),
+        route("/api/v1/PersonalTokens/{id}/copy", &["post"], post(personal_tokens::copy)),
+        route(
             "/api/v1/Packages",
             &["get", "post", "delete"],
             get(packages::list).merge(post(publish::publish)).merge(delete(packages::remove)),
@@ -82,6 +97,8 @@ fn routes() -> Vec<Route> {
         ),
         route("/api/v1/Settings/server", &["get"], get(settings::server)),
         route("/api/v1/Account", &["get"], get(account::account)),
+        route("/api/v1/Account/signin", &["post"], post(sign_in::sign_in)),
+        route("/api/v1/Account/signout", &["post"], post(sign_in::sign_out)),
     ]
 }
 

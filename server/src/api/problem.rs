@@ -13,13 +13,14 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    field: Option<&'static str>,
     headers: Vec<(HeaderName, String)>,
 }
 
 impl Problem {
     /// An answer of this status. `code` tells problems of one status apart; `detail` is for people.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), headers: Vec::new() }
+        Self { status, code, detail: detail.into(), field: None, headers: Vec::new() }
     }
 
     /// The request cannot be understood.
@@ -73,6 +74,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "upload-not-found", detail)
     }
 
+    /// The same, of one field of what was sent.
+    pub fn of_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
     /// The same with a header.
     pub fn with_header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -102,13 +109,16 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "type": format!("urn:uss:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "code": self.code,
         });
+        if let (Some(field), Some(body)) = (self.field, body.as_object_mut()) {
+            body.insert("field".into(), field.into());
+        }
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

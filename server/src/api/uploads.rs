@@ -115,6 +115,7 @@ pub async fn terminate(
     id: Id,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    caller.require_admin()?;
     version(&headers)?;
     let upload = find(&app, &caller, &text(id)?).await?;
     let _turn = app.uploads.take(&upload.id).await?;

@@ -15,6 +15,7 @@ use crate::bearer::Bearers;
 use crate::config::StoreArgs;
 use crate::instant::MINUTE;
 use crate::listen;
+use crate::people;
 use crate::store::Store;
 use crate::store::sweep::{self, Ages, Swept};
 use crate::tls;
@@ -84,6 +85,14 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     // The first line on stdout; whoever started the server waits for it.
     super::print(&format!("listening on {scheme}://{address}"))?;
+    // Nobody is there yet: whoever sees this console makes the first administrator. After a #, so that the key stands in
+    // no request line and no log.
+    if let Some(key) = people::invite_first(&store).await.map_err(|error| error.to_string())? {
+        let shown = super::print(&format!("first administrator: {scheme}://{address}/setup#{}", key.expose()));
+        if let Err(error) = shown {
+            tracing::warn!(error, "the link for the first administrator was not shown; the next start makes another");
+        }
+    }
 
     let sweeping = tokio::spawn(sweep_now_and_then(store.clone(), Ages::serving(serve.audit_days), stop.clone()));
     let most = usize::try_from(serve.connections).unwrap_or(usize::MAX);

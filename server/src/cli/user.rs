@@ -1,12 +1,13 @@
-//! `user add`.
+//! `user add`, `user list`, `user password`, `user disable`, `user enable`.
 
 use std::io::BufRead;
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, SaltString};
 use clap::{Args, Subcommand};
 
+use uss::Secret;
+
 use crate::config::StoreArgs;
+use crate::people;
 use crate::store::audit::Entry;
 use crate::store::users::{self, Added, NewUser};
 
@@ -14,6 +15,26 @@ use crate::store::users::{self, Added, NewUser};
 pub enum User {
     /// Add a user; the first one is an administrator
     Add(Add),
+    /// List users: name, e-mail address, administrator or user, enabled or disabled, full name
+    List,
+    /// Give a user another password, read from the first line of stdin; their sessions end
+    Password {
+        /// Name or e-mail address
+        name: String,
+        /// Read it from stdin: a password on a command line is everybody's to see
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
+    /// Keep a user out: their tokens, bearers and sessions open nothing
+    Disable {
+        /// Name or e-mail address
+        name: String,
+    },
+    /// Let a disabled user in again
+    Enable {
+        /// Name or e-mail address
+        name: String,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -37,16 +58,47 @@ pub struct Add {
 
 /// Runs `user`.
 pub async fn run(user: User, store: &StoreArgs) -> Result<(), String> {
-    let User::Add(add) = user;
+    match user {
+        User::Add(user) => add(user, store).await,
+        User::List => list(store).await,
+        User::Password { name, .. } => {
+            let password = read_line()?;
+            let store = super::open(store, false).await?;
+            let user = super::find_user(&store, &name).await?;
+            let changed = people::set_password(&store, &user, &password, &Entry::command_line()).await;
+            changed.map_err(|error| error.to_string())
+        }
+        User::Disable { name } => enable(&name, false, store).await,
+        User::Enable { name } => enable(&name, true, store).await,
+    }
+}
+
+async fn list(store: &StoreArgs) -> Result<(), String> {
+    let store = super::open(store, false).await?;
+    for user in users::list(&store.database).await.map_err(|error| error.to_string())? {
+        let (role, state) =
+            (if user.admin { "administrator" } else { "user" }, if user.enabled { "enabled" } else { "disabled" });
+        super::print(&format!("{}\t{}\t{role}\t{state}\t{}", user.name, user.email, user.full_name()))?;
+    }
+    Ok(())
+}
+
+async fn enable(name: &str, enabled: bool, store: &StoreArgs) -> Result<(), String> {
+    let store = super::open(store, false).await?;
+    let user = super::find_user(&store, name).await?;
+    let changed = users::set_enabled(&store, &user, enabled, &Entry::command_line()).await;
+    changed.map_err(|error| error.to_string())
+}
+
+async fn add(add: Add, store: &StoreArgs) -> Result<(), String> {
     let name = add.name.trim().to_owned();
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err("the user name is empty or holds control characters".into());
-    }
+    users::check_name(&name)?;
     let email = add.email.trim().to_owned();
-    if !email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()) {
-        return Err(format!("'{email}' is no e-mail address"));
-    }
-    let password_hash = if add.password_stdin { Some(hash(&read_line()?)?) } else { None };
+    users::check_email(&email)?;
+    let password_hash = match add.password_stdin {
+        true => Some(people::hash_password(&read_line()?).await.map_err(|error| error.to_string())?),
+        false => None,
+    };
     let user = NewUser {
         name: name.clone(),
         email,
@@ -66,16 +118,9 @@ pub async fn run(user: User, store: &StoreArgs) -> Result<(), String> {
     }
 }
 
-fn read_line() -> Result<String, String> {
+fn read_line() -> Result<Secret, String> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(|error| format!("reading the password: {error}"))?;
-    let password = line.trim_end_matches(['\r', '\n']);
-    if password.is_empty() { Err("the password is empty".into()) } else { Ok(password.to_owned()) }
-}
-
-/// argon2id with the crate's defaults, which are OWASP's.
-fn hash(password: &str) -> Result<String, String> {
-    let failed = |error: argon2::password_hash::Error| format!("hashing the password: {error}");
-    let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(failed)?;
-    Argon2::default().hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string()).map_err(failed)
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    if line.is_empty() { Err("the password is empty".into()) } else { Ok(Secret::new(line)) }
 }

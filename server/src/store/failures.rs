@@ -50,6 +50,19 @@ pub async fn count(database: &Database, subjects: &[(String, i64)]) -> Result<Co
     Ok(Counted::Yes)
 }
 
+/// Takes back the newest failure of each subject: what was counted beforehand was none.
+pub async fn forgive(database: &Database, subjects: &[(String, i64)]) -> Result<(), StoreError> {
+    let mut transaction = database.write().await?;
+    for (subject, _) in subjects {
+        let newest = sqlx::query("SELECT MAX(at) FROM failures WHERE subject = $1").bind(subject.clone());
+        let Some(newest) = newest.fetch_one(&mut *transaction).await?.try_get::<Option<i64>, _>(0)? else { continue };
+        // Of two in the same microsecond both go.
+        let sql = sqlx::query("DELETE FROM failures WHERE subject = $1 AND at = $2").bind(subject.clone());
+        sql.bind(newest).execute(&mut *transaction).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
 /// The subject that has to wait longest for room, and how many seconds.
 async fn reached(
     connection: &mut AnyConnection,

@@ -10,6 +10,9 @@ pub mod database;
 pub mod failures;
 pub mod installers;
 pub mod packages;
+#[allow(dead_code, reason = "the pages call the rest")]
+pub mod people;
+pub mod sessions;
 pub mod sweep;
 pub mod tokens;
 pub mod uploads;
@@ -17,7 +20,7 @@ pub mod users;
 
 use std::error::Error as _;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Places;
@@ -66,6 +69,13 @@ pub enum StoreError {
     /// The address of a database or blob store that this server does not speak to, or that cannot be read.
     #[error("{0}")]
     Address(String),
+    /// The server's keys are gone, and with them every token that was issued.
+    #[error(
+        "{} is missing, and the tokens that were issued with it are void without it. Restore it from a backup; or run \
+         'uss-server keys new', which removes every token and begins with new keys",
+        .0.display()
+    )]
+    KeysLost(PathBuf),
     /// A task of this process was lost.
     #[error("an internal task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -119,8 +129,29 @@ impl Store {
         }
         let database = Database::open(&places.data, &places.database, create).await?;
         let blobs = Blobs::open(&places.blobs)?;
+        if !places.keys.exists() && tokens::any(&database).await? {
+            return Err(StoreError::KeysLost(places.keys.clone()));
+        }
         let keys = Keys::read_or_create(&places.keys)?;
         Ok(Self { database, blobs, keys: Arc::new(keys) })
+    }
+}
+
+impl Store {
+    /// Makes new keys where the old ones are lost, and removes what nobody can check any more: tokens, sessions,
+    /// invitations. Gives how many tokens there were.
+    pub async fn begin_with_new_keys(places: &Places) -> Result<u64, StoreError> {
+        let database = Database::open(&places.data, &places.database, false).await?;
+        let mut transaction = database.write().await?;
+        for sql in ["DELETE FROM forms", "DELETE FROM sessions", "DELETE FROM invitations"] {
+            sqlx::query(sql).execute(&mut *transaction).await?;
+        }
+        let removed = sqlx::query("DELETE FROM tokens").execute(&mut *transaction).await?.rows_affected();
+        let by = audit::Entry::command_line();
+        audit::write_in(&mut transaction, &by, "keys.new", &format!("{removed} tokens"), "removed").await?;
+        transaction.commit().await?;
+        Keys::read_or_create(&places.keys)?;
+        Ok(removed)
     }
 }
 

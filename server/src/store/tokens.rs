@@ -1,19 +1,60 @@
 //! Personal tokens: rows of what was issued; the values themselves are kept nowhere.
 
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Executor, Row, Transaction};
 
-use super::audit::{self, Entry};
+use super::StoreError;
 use super::database::Database;
 use super::users::{self, User};
-use super::{Store, StoreError, new_id};
 use crate::instant::{self, MINUTE};
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A person's scripts, at the Update Service.
+    Personal,
+    /// A client service: it may only read.
+    ClientService,
+    /// The platform's calls, as far as its [`Scope`] goes.
+    Access,
+}
+
+impl Kind {
+    /// As rows and answers have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Personal => "personal",
+            Self::ClientService => "client-service",
+            Self::Access => "access",
+        }
+    }
+
+    /// Reads it back.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Personal, Self::ClientService, Self::Access].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Which of the platform's methods an access token may call. Neither: everything that its user may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// A set, by its name.
+    pub template: Option<String>,
+    /// A list of its own.
+    pub methods: Option<Vec<String>>,
+}
 
 /// A token.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// Its id.
+    /// Its id: a UUID, of an access token a positive 32-bit number, as the platform has them.
     pub id: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// How many values it had before this one.
+    pub generation: i64,
+    /// What an access token may call.
+    pub scope: Scope,
     /// For people to tell it from others.
     pub name: String,
     /// May be empty.
@@ -41,6 +82,17 @@ pub enum Status {
     Revoked,
 }
 
+impl Status {
+    /// As people read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "Active",
+            Self::Expired => "Expired",
+            Self::Revoked => "Revoked",
+        }
+    }
+}
+
 impl Token {
     /// Its status now. A token that is both expired and revoked is revoked.
     pub fn status(&self) -> Status {
@@ -53,10 +105,12 @@ impl Token {
 }
 
 const SELECT: &str = "SELECT t.id, t.name, t.description, t.created_at, t.expires_at, t.revoked_at, t.last_used_at, \
-                      t.last_used_from, u.id, u.name, u.email, u.first_name, u.last_name, u.admin, u.enabled \
-                      FROM tokens t JOIN users u ON u.id = t.user_id";
+                      t.last_used_from, t.kind, t.generation, t.template, t.methods, u.id, u.name, u.email, \
+                      u.first_name, u.last_name, u.admin, u.enabled FROM tokens t JOIN users u ON u.id = t.user_id";
 
 fn from_row(row: &AnyRow) -> Result<(Token, User), StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("a token's {what} cannot be read"));
+    let methods = row.try_get::<Option<String>, _>(11)?.map(|text| serde_json::from_str(&text)).transpose();
     let token = Token {
         id: row.try_get(0)?,
         name: row.try_get(1)?,
@@ -66,23 +120,40 @@ fn from_row(row: &AnyRow) -> Result<(Token, User), StoreError> {
         revoked_at: row.try_get(5)?,
         last_used_at: row.try_get(6)?,
         last_used_from: row.try_get(7)?,
+        kind: Kind::parse(row.try_get::<String, _>(8)?.as_str()).ok_or_else(|| damaged("kind"))?,
+        generation: row.try_get(9)?,
+        scope: Scope { template: row.try_get(10)?, methods: methods.map_err(|_| damaged("methods"))? },
     };
-    Ok((token, users::from_row(row, 8)?))
+    Ok((token, users::from_row(row, 12)?))
 }
 
 /// The token of this id and its user.
 pub async fn find(database: &Database, id: &str) -> Result<Option<(Token, User)>, StoreError> {
-    one(database, "t.id = $1", id).await
+    one(database.pool(), "t.id = $1", id).await
 }
 
 /// The token whose value has this hash, and its user.
 pub async fn find_by_hash(database: &Database, hash: &str) -> Result<Option<(Token, User)>, StoreError> {
-    one(database, "t.value_hash = $1", hash).await
+    one(database.pool(), "t.value_hash = $1", hash).await
 }
 
-async fn one(database: &Database, condition: &str, value: &str) -> Result<Option<(Token, User)>, StoreError> {
+/// The token of this id, if it is this user's; part of a transaction that changes it.
+pub async fn find_own(
+    transaction: &mut Transaction<'_, Any>,
+    owner: &User,
+    id: &str,
+) -> Result<Option<Token>, StoreError> {
+    let found = one(&mut **transaction, "t.id = $1", id).await?;
+    Ok(found.filter(|(_, user)| user.id == owner.id).map(|(token, _)| token))
+}
+
+async fn one<'c>(
+    executor: impl Executor<'c, Database = Any>,
+    condition: &str,
+    value: &str,
+) -> Result<Option<(Token, User)>, StoreError> {
     let sql = AssertSqlSafe(format!("{SELECT} WHERE {condition}"));
-    let row = sqlx::query(sql).bind(value.to_owned()).fetch_optional(database.pool()).await?;
+    let row = sqlx::query(sql).bind(value.to_owned()).fetch_optional(executor).await?;
     row.as_ref().map(from_row).transpose()
 }
 
@@ -93,67 +164,81 @@ pub async fn list(database: &Database, user_id: Option<&str>) -> Result<Vec<(Tok
     query.fetch_all(database.pool()).await?.iter().map(from_row).collect()
 }
 
-/// A token to record.
-#[derive(Clone, Debug)]
-pub struct NewToken {
-    /// For people to tell it from others.
-    pub name: String,
-    /// May be empty.
-    pub description: String,
-    /// None: never.
-    pub expires_at: Option<i64>,
-    /// Of the value.
-    pub hash: String,
+/// Whether any user has a token of this id.
+pub async fn is_taken(transaction: &mut Transaction<'_, Any>, id: &str) -> Result<bool, StoreError> {
+    Ok(one(&mut **transaction, "t.id = $1", id).await?.is_some())
 }
 
-/// Records a token of `user`; gives its id.
-pub async fn add(store: &Store, user: &User, token: &NewToken, by: &Entry) -> Result<String, StoreError> {
-    let mut transaction = store.database.write().await?;
-    let id = new_id();
+/// Whether any token was issued.
+pub async fn any(database: &Database) -> Result<bool, StoreError> {
+    Ok(sqlx::query("SELECT id FROM tokens LIMIT 1").fetch_optional(database.pool()).await?.is_some())
+}
+
+/// How many tokens a user has, whatever their status; part of the transaction that adds one.
+pub async fn count(transaction: &mut Transaction<'_, Any>, owner: &User) -> Result<i64, StoreError> {
+    let sql = sqlx::query("SELECT COUNT(*) FROM tokens WHERE user_id = $1").bind(owner.id.clone());
+    Ok(sql.fetch_one(&mut **transaction).await?.try_get(0)?)
+}
+
+/// Records a token of `owner` whose value has the hash.
+pub async fn insert(
+    transaction: &mut Transaction<'_, Any>,
+    owner: &User,
+    token: &Token,
+    hash: &str,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO tokens (id, user_id, name, description, value_hash, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO tokens (id, user_id, name, description, value_hash, created_at, expires_at, kind, template, methods) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
-    .bind(id.clone())
-    .bind(user.id.clone())
+    .bind(token.id.clone())
+    .bind(owner.id.clone())
     .bind(token.name.clone())
     .bind(token.description.clone())
-    .bind(token.hash.clone())
-    .bind(instant::now())
+    .bind(hash.to_owned())
+    .bind(token.created_at)
     .bind(token.expires_at)
-    .execute(&mut *transaction)
+    .bind(token.kind.as_str().to_owned())
+    .bind(token.scope.template.clone())
+    .bind(json(token.scope.methods.as_ref()))
+    .execute(&mut **transaction)
     .await?;
-    audit::write_in(
-        &mut transaction,
-        by,
-        "token.create",
-        &format!("{} of {} ({id})", token.name, user.name),
-        "created",
-    )
-    .await?;
-    transaction.commit().await?;
-    Ok(id)
+    Ok(())
 }
 
-/// Revokes a token. False: there is none of this id. Revoking twice changes nothing.
-pub async fn revoke(store: &Store, id: &str, by: &Entry) -> Result<bool, StoreError> {
-    let mut transaction = store.database.write().await?;
-    let known = sqlx::query("SELECT id FROM tokens WHERE id = $1")
-        .bind(id.to_owned())
-        .fetch_optional(&mut *transaction)
-        .await?
-        .is_some();
-    let changed = sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
-        .bind(instant::now())
-        .bind(id.to_owned())
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-    if changed > 0 {
-        audit::write_in(&mut transaction, by, "token.revoke", id, "revoked").await?;
-    }
-    transaction.commit().await?;
-    Ok(known)
+/// Records what of a token may change: name, description, expiry, scope, revocation.
+pub async fn update(transaction: &mut Transaction<'_, Any>, token: &Token) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE tokens SET name = $1, description = $2, expires_at = $3, template = $4, methods = $5, revoked_at = $6 \
+         WHERE id = $7",
+    )
+    .bind(token.name.clone())
+    .bind(token.description.clone())
+    .bind(token.expires_at)
+    .bind(token.scope.template.clone())
+    .bind(json(token.scope.methods.as_ref()))
+    .bind(token.revoked_at)
+    .bind(token.id.clone())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Gives a token another value; whatever came from the one before opens nothing from now on.
+pub async fn replace_value(transaction: &mut Transaction<'_, Any>, id: &str, hash: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE tokens SET value_hash = $1, generation = generation + 1 WHERE id = $2";
+    sqlx::query(sql).bind(hash.to_owned()).bind(id.to_owned()).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Forgets a token.
+pub async fn delete(transaction: &mut Transaction<'_, Any>, id: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id.to_owned()).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+fn json(methods: Option<&Vec<String>>) -> Option<String> {
+    methods.map(|methods| serde_json::Value::from(methods.clone()).to_string())
 }
 
 /// Notes that a token was used, once a minute at most. Where that cannot be written, on a full disk for one, whoever

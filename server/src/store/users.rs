@@ -8,6 +8,9 @@ use super::database::Database;
 use super::{Store, StoreError, new_id};
 use crate::instant;
 
+/// Characters of a name or an address.
+const LONGEST: usize = 200;
+
 /// A user.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -58,6 +61,27 @@ pub struct NewUser {
     pub password_hash: Option<String>,
 }
 
+/// Refuses what cannot be a user's name; says why.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err("the user name is empty or holds control characters".into());
+    }
+    if name.chars().count() > LONGEST {
+        return Err(format!("a user name has at most {LONGEST} characters"));
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be an e-mail address; says why.
+pub fn check_email(email: &str) -> Result<(), String> {
+    let parts = email.split_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if parts.is_none() || email.chars().any(|c| c.is_control() || c.is_whitespace()) || email.chars().count() > LONGEST
+    {
+        return Err(format!("'{email}' is no e-mail address"));
+    }
+    Ok(())
+}
+
 /// What names are compared by.
 pub fn key(name: &str) -> String {
     name.trim().to_lowercase()
@@ -99,8 +123,41 @@ pub enum Added {
     Taken,
 }
 
+/// All users, by name.
+pub async fn list(database: &Database) -> Result<Vec<User>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT u.id, u.name, u.email, u.first_name, u.last_name, u.admin, u.enabled FROM users u ORDER BY u.name_key",
+    );
+    rows.fetch_all(database.pool()).await?.iter().map(|row| from_row(row, 0)).collect()
+}
+
+/// Lets a user in again, or keeps them out: tokens, bearers and sessions of a disabled user open nothing.
+pub async fn set_enabled(store: &Store, user: &User, enabled: bool, by: &Entry) -> Result<(), StoreError> {
+    let mut transaction = store.database.write().await?;
+    sqlx::query("UPDATE users SET enabled = $1 WHERE id = $2")
+        .bind(i64::from(enabled))
+        .bind(user.id.clone())
+        .execute(&mut *transaction)
+        .await?;
+    if !enabled {
+        super::sessions::end_all_in(&mut transaction, user).await?;
+    }
+    let action = if enabled { "user.enable" } else { "user.disable" };
+    audit::write_in(&mut transaction, by, action, &user.name, "changed").await?;
+    Ok(transaction.commit().await?)
+}
+
 /// Adds a user.
 pub async fn add(store: &Store, user: &NewUser, by: &Entry) -> Result<Added, StoreError> {
+    add_where(store, user, by, false).await
+}
+
+/// Adds a user if there is none yet; else it is [`Added::Another`], and nothing was added.
+pub async fn add_first(store: &Store, user: &NewUser, by: &Entry) -> Result<Added, StoreError> {
+    add_where(store, user, by, true).await
+}
+
+async fn add_where(store: &Store, user: &NewUser, by: &Entry, only_first: bool) -> Result<Added, StoreError> {
     let mut transaction = store.database.write().await?;
     // Both columns for both: one user's name must not be another's address.
     let taken = sqlx::query("SELECT id FROM users WHERE name_key IN ($1, $2) OR email_key IN ($1, $2)")
@@ -112,6 +169,9 @@ pub async fn add(store: &Store, user: &NewUser, by: &Entry) -> Result<Added, Sto
         return Ok(Added::Taken);
     }
     let first = sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(&mut *transaction).await?.is_none();
+    if only_first && !first {
+        return Ok(Added::Another);
+    }
     sqlx::query(
         "INSERT INTO users (id, name, name_key, email, email_key, first_name, last_name, password_hash, admin, enabled, \
          created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)",
