@@ -63,6 +63,11 @@ impl Running {
         Ok(Self { child })
     }
 
+    /// The child's process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the child writes to its piped stdout.
     pub(crate) fn stdout(&mut self) -> Option<impl Read + Send + use<>> {
         self.child.stdout.take()

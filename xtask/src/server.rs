@@ -24,7 +24,7 @@ pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) data: PathBuf,
     program: PathBuf,
-    _running: Running,
+    running: Running,
 }
 
 impl Server {
@@ -46,7 +46,12 @@ impl Server {
         let address = address.to_owned();
         // What it says later must not fill the pipe and stop it.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Ok(Self { address, data: data.to_owned(), program: program.to_owned(), _running: running })
+        Ok(Self { address, data: data.to_owned(), program: program.to_owned(), running })
+    }
+
+    /// The server's process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
     }
 
     /// The server's executable.

@@ -9,6 +9,7 @@ mod copy_fan;
 mod copy_many;
 mod copy_memory;
 mod copy_stop;
+mod exchange;
 mod first_call;
 mod import;
 mod link;
@@ -32,7 +33,7 @@ use crate::{
 
 type Benchmark = fn(&Bench) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 10] = [
+const BENCHMARKS: [(&str, Benchmark); 11] = [
     ("import", import::run),
     ("first-call", first_call::run),
     ("query", query::run),
@@ -42,6 +43,7 @@ const BENCHMARKS: [(&str, Benchmark); 10] = [
     ("copy-memory", copy_memory::run),
     ("copy-stop", copy_stop::run),
     ("bearer", bearer::run),
+    ("exchange", exchange::run),
     ("sim", sim::run),
 ];
 
@@ -52,6 +54,7 @@ struct Bench {
     server: PathBuf,
     relay: PathBuf,
     copy: PathBuf,
+    load: PathBuf,
     folder: tempfile::TempDir,
     runs: Option<usize>,
     size: u64,
@@ -88,6 +91,8 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
             "bare_relay",
             "--example",
             "copy_package",
+            "--example",
+            "request_load",
         ],
     )?;
     let folder = workspace::temporary_folder("bench")?;
@@ -99,6 +104,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         server: built.program("uss-server")?,
         relay: built.program("bare_relay")?,
         copy: built.program("copy_package")?,
+        load: built.program("request_load")?,
         folder,
         runs,
         size,
