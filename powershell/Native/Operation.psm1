@@ -106,24 +106,36 @@ function Write-UssFailure {
 # ---- Values
 
 function Read-UssObject {
-    # What PSSerializer made, as plain values: lists as arrays, type names without their prefix.
-    param($Value)
+    # What PSSerializer made, as plain values: lists as arrays, type names without their prefix. -Names are the properties
+    # that may hold lists or objects; without them all are looked into.
+    param($Value, $Names)
     if ($Value -is [System.Collections.ArrayList]) {
-        return , @(foreach ($element in $Value) { Read-UssObject $element })
+        return , @(foreach ($element in $Value) { Read-UssObject $element $Names })
     }
     if ($Value -is [System.Management.Automation.PSCustomObject]) {
-        $names = $Value.PSTypeNames
-        if ($names[0].StartsWith('Deserialized.')) { $names[0] = $names[0].Substring(13) }
-        foreach ($property in $Value.PSObject.Properties) {
+        $types = $Value.PSTypeNames
+        if ($types[0].StartsWith('Deserialized.')) { $types[0] = $types[0].Substring(13) }
+        $all = $Value.PSObject.Properties
+        foreach ($property in $(if ($null -eq $Names) { $all } else { foreach ($name in $Names) { if ($all[$name]) { $all[$name] } } })) {
             $inner = $property.Value
             # An empty list is most of them, and has nothing to look into.
             if ($inner -is [System.Collections.ArrayList]) {
-                $property.Value = if ($inner.Count) { Read-UssObject $inner } else { , @() }
+                $property.Value = if ($inner.Count) { Read-UssObject $inner $Names } else { , @() }
             }
-            elseif ($inner -is [System.Management.Automation.PSCustomObject]) { $property.Value = Read-UssObject $inner }
+            elseif ($inner -is [System.Management.Automation.PSCustomObject]) { $property.Value = Read-UssObject $inner $Names }
         }
     }
     $Value
+}
+
+function Get-UssNested {
+    # The properties of a page that hold lists or objects: to look into each of a thousand rows takes far longer than to
+    # look into their text. $null where a name is written with escapes.
+    param($Text)
+    $found = @{}
+    foreach ($match in [regex]::Matches($Text, '<Obj N="([^"]*)"')) { $found[$match.Groups[1].Value] = $true }
+    foreach ($name in $found.Keys) { if ($name.IndexOfAny([char[]] '&_') -ge 0) { return $null } }
+    , @($found.Keys)
 }
 
 function Read-UssPage {
@@ -132,8 +144,15 @@ function Read-UssPage {
     $rows = [System.Management.Automation.PSSerializer]::Deserialize($Text)
     if ($null -eq $rows) { return }
     $failed = $false
+    $nested = Get-UssNested $Text
     $objects = @(foreach ($row in $rows) {
-            $object = Read-UssObject $row
+            # Most rows have nothing to look into, and a function call for each is most of their time.
+            if ($null -ne $nested -and $nested.Length -eq 0 -and $row -is [System.Management.Automation.PSCustomObject]) {
+                $types = $row.PSTypeNames
+                if ($types[0].StartsWith('Deserialized.')) { $types[0] = $types[0].Substring(13) }
+                $object = $row
+            }
+            else { $object = Read-UssObject $row $nested }
             if ($object.PSTypeNames[0] -eq 'Uss.Error') { $failed = $true }
             , $object
         })
