@@ -4,6 +4,7 @@
 //! cli       the commands, one file each; serve is one of them
 //! listen    connections: how many at once, how long each may be silent, how they end; tls: certificate and key
 //! api       the web API: one table of routes, one file a group of calls; auth says who calls, problem how it fails
+//! platform  the second dialect, of the Virtuozzo Application Platform: its calls, and environments
 //! tokens    the token core: makes values, exchanges them; bearer signs what they are exchanged for, with keys
 //! people    passwords and sign-ins; sessions are what those who have signed in go on with
 //! archive   what a package says of itself
@@ -12,12 +13,12 @@
 //! faults    injected failures, for tests only
 //! ```
 //!
-//! Who may call whom: `cli -> listen, api -> tokens, people, sessions, archive -> store`; nothing calls upward. The commands change the
-//! store itself, with no server between, so they work whether one runs or not. A request goes through `listen`, `api`'s
+//! Who may call whom: `cli -> listen, api, platform -> tokens, people, sessions, archive -> store`; nothing calls upward.
+//! The commands change the store itself, with no server between, so they work whether one runs or not. A request goes through `listen`, `api`'s
 //! router and [`api::auth`], which reads the token's state from the store every time. What a request changes, and the
 //! line of the audit table that tells it, is one transaction of `store`.
 //!
-//! The pages and the second dialect join `api` as modules of their own.
+//! The pages join `api` as a module of their own.
 // A binary: pub says what a module offers to the others.
 #![allow(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -34,6 +35,7 @@ mod keys;
 mod listen;
 #[allow(dead_code, reason = "the pages call the rest")]
 mod people;
+mod platform;
 #[allow(dead_code, reason = "the pages call the rest")]
 mod sessions;
 mod store;

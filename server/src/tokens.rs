@@ -16,7 +16,6 @@ use crate::store::tokens::{self, Status, Token};
 use crate::store::users::User;
 use crate::store::{Store, StoreError};
 
-#[allow(unused_imports, reason = "the platform and the pages name it")]
 pub use crate::store::tokens::{Kind, Scope};
 pub use life::{Changes, MOST, Settings, TokenError, copy, create, edit, issue, list, regenerate, remove, revoke};
 
@@ -114,7 +113,6 @@ pub async fn exchange(
 
 /// Checks a value that is given at every call, as the platform's access tokens are; a value of 512 random bits needs no
 /// limit on guesses.
-#[allow(dead_code, reason = "the platform calls it")]
 pub async fn authenticate(store: &Store, value: &str, kind: Kind, address: &str) -> Result<Exchange, StoreError> {
     let Some((token, user)) = tokens::find_by_hash(&store.database, &hash(&store.keys, value)).await? else {
         return Ok(Exchange::Refused);

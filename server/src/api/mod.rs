@@ -41,6 +41,8 @@ pub struct App {
     pub uploads: uploads::Running,
     /// Whether content and installer downloads need a bearer.
     pub client_authentication: bool,
+    /// Of the platform's side.
+    pub platform: crate::platform::Settings,
     /// Injected failures.
     #[cfg(feature = "faults")]
     pub faults: crate::faults::Faults,
@@ -105,6 +107,7 @@ fn routes() -> Vec<Route> {
 /// The whole API.
 pub fn router(app: App) -> Router {
     let router = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handlers));
+    let router = router.merge(crate::platform::router());
     let router =
         router.fallback(async || Problem::no_such_call()).method_not_allowed_fallback(async |method: Method| {
             let detail = format!("This call does not take {method}.");

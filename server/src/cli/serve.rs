@@ -16,6 +16,7 @@ use crate::config::StoreArgs;
 use crate::instant::MINUTE;
 use crate::listen;
 use crate::people;
+use crate::platform::{self, environments};
 use crate::store::Store;
 use crate::store::sweep::{self, Ages, Swept};
 use crate::tls;
@@ -50,6 +51,12 @@ pub struct Serve {
     /// How long the audit table keeps a line
     #[arg(long, value_name = "DAYS", default_value_t = 400, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     audit_days: i64,
+    /// Add a few environments to the platform's side, for everybody, where their names are free
+    #[arg(long)]
+    demo: bool,
+    /// How long an environment of the platform's side takes to start, to stop, and so on
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    state_time: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,12 +76,16 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
         _ => None,
     };
     let store = super::open(store, true).await?;
+    if serve.demo {
+        environments::demo::add(&store).await.map_err(|error| error.to_string())?;
+    }
     let app = App {
         bearers: Arc::new(Bearers::new(&store.keys, serve.bearer_life * MINUTE)),
         limits: Limits { per_user: serve.failure_limit, per_address: serve.failure_limit * 5 },
         uploads: api::uploads::Running::default(),
         client_authentication: serve.client_authentication == Switch::On,
         store: store.clone(),
+        platform: platform::Settings { state_time: Duration::from_millis(serve.state_time) },
         #[cfg(feature = "faults")]
         faults: crate::faults::Faults::default(),
     };

@@ -1,0 +1,116 @@
+//! Calls about an environment's nodes. A node restarts only where its environment runs: anything else is the
+//! platform's "node operation failed".
+
+use serde_json::{Value, json};
+
+use super::super::answer::{Answer, Outcome, Refusal, code};
+use super::super::call::Call;
+use super::super::caller::Caller;
+use super::store::{self, Begun};
+use super::{Environment, Node, State, definition, found, no_such_environment, takes, wait};
+use crate::api::App;
+
+/// `environment/control/restartnodes`: of a layer, or one, or all.
+pub async fn restart(app: &App, caller: &Caller, call: &Call) -> Outcome {
+    let environment = found(app, caller, call.required("envName")?).await?;
+    let chosen = chosen(&environment, call)?;
+    for outcome in restarted(app, caller, &environment, &chosen).await? {
+        outcome?;
+    }
+    Ok(Answer::ok())
+}
+
+/// `environment/control/restartnodebyid`
+pub async fn restart_one(app: &App, caller: &Caller, call: &Call) -> Outcome {
+    let environment = found(app, caller, call.required("envName")?).await?;
+    let node = node(&environment, call.required_number("nodeId")?)?;
+    for outcome in restarted(app, caller, &environment, &[node]).await? {
+        outcome?;
+    }
+    Ok(Answer::ok()
+        .with("nodeId", node.id)
+        .with("name", "restart")
+        .with("out", "")
+        .with("errOut", "")
+        .with("exitStatus", 0))
+}
+
+/// `environment/control/restartcontainerbyid`
+pub async fn restart_container(app: &App, caller: &Caller, call: &Call) -> Outcome {
+    restart_one(app, caller, call).await.map(|_| Answer::ok())
+}
+
+/// `environment/control/restartservices`: each node's failure stands in its own response.
+pub async fn restart_services(app: &App, caller: &Caller, call: &Call) -> Outcome {
+    let environment = found(app, caller, call.required("envName")?).await?;
+    let chosen = chosen(&environment, call)?;
+    let outcomes = restarted(app, caller, &environment, &chosen).await?;
+    let responses = chosen.iter().zip(outcomes).map(|(node, outcome)| {
+        let mut response = match outcome {
+            Ok(()) => json!({ "result": 0, "out": "", "errOut": "", "exitStatus": 0 }),
+            Err(refusal) => refusal.into_value(),
+        };
+        if let Some(fields) = response.as_object_mut() {
+            fields.insert("nodeId".into(), node.id.into());
+        }
+        response
+    });
+    let responses: Vec<Value> = responses.collect();
+    Ok(Answer::ok().with("responses", responses))
+}
+
+/// `environment/control/setnodedisplayname`
+pub async fn rename(app: &App, caller: &Caller, call: &Call) -> Outcome {
+    let environment = found(app, caller, call.required("envName")?).await?;
+    let node = node(&environment, call.required_number("nodeId")?)?;
+    let display_name = definition::read_display_name(call.text("displayName").unwrap_or_default())?;
+    let (user, entry) = (&caller.user, &caller.entry);
+    if store::rename(&app.store, user, &environment.name, Some(node.id), &display_name, entry).await? {
+        return Ok(Answer::ok());
+    }
+    Err(no_such_environment(&environment.name))
+}
+
+/// The node of `nodeId`, those of `nodeGroup`, or all.
+fn chosen<'e>(environment: &'e Environment, call: &Call) -> Result<Vec<&'e Node>, Refusal> {
+    if let Some(id) = call.number("nodeId")? {
+        return Ok(vec![node(environment, id)?]);
+    }
+    let Some(layer) = call.text("nodeGroup") else { return Ok(environment.nodes.iter().collect()) };
+    let chosen: Vec<_> = environment.nodes.iter().filter(|node| node.layer.eq_ignore_ascii_case(layer)).collect();
+    if chosen.is_empty() {
+        let layer: String = layer.chars().take(100).collect();
+        let what = format!("the environment '{}' has no layer '{layer}'", environment.name);
+        return Err(Refusal::new(code::NOT_FOUND, what));
+    }
+    Ok(chosen)
+}
+
+fn node(environment: &Environment, id: i64) -> Result<&Node, Refusal> {
+    let found = environment.nodes.iter().find(|node| node.id == id);
+    let what = || format!("the environment '{}' has no node {id}", environment.name);
+    found.ok_or_else(|| Refusal::new(code::NOT_FOUND, what()))
+}
+
+/// Restarts nodes, and waits until they are ready: what became of each.
+async fn restarted(
+    app: &App,
+    caller: &Caller,
+    environment: &Environment,
+    nodes: &[&Node],
+) -> Result<Vec<Result<(), Refusal>>, Refusal> {
+    let ids: Vec<i64> = nodes.iter().map(|node| node.id).collect();
+    let begun = store::restart(&app.store, &caller.user, &environment.name, &ids, takes(app), &caller.entry).await?;
+    match begun {
+        Begun::Until(at) => wait(at).await,
+        Begun::Already => {}
+        Begun::In(state) => return Ok(nodes.iter().map(|node| Err(failed(node, state))).collect()),
+        Begun::Unknown => return Err(no_such_environment(&environment.name)),
+    }
+    Ok(nodes.iter().map(|_| Ok(())).collect())
+}
+
+fn failed(node: &Node, state: State) -> Refusal {
+    let what = format!("node {} cannot be restarted: its environment is {}", node.id, state.text());
+    Refusal::new(code::NODE_FAILED, what)
+}
