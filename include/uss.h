@@ -17,8 +17,9 @@
  * `false`. An empty value of an optional field is as if the field were not there. An unknown, missing or ill-typed
  * field is the error `InvalidArgument` that names it.
  *
- * Errors are seven texts joined by U+001F: code, category (a name of PowerShell's ErrorCategory), message, hint,
- * HTTP status (empty if there was no answer), target, server. Texts may be empty.
+ * Errors are seven texts joined by U+001F: code (of a platform's refusal: `Vap.` and its result), category (a name
+ * of PowerShell's ErrorCategory), message, hint, HTTP status (empty if there was no answer), target, server. Texts may
+ * be empty.
  *
  * Threads. Every function may be called from any thread at any time. None calls back. None lets a panic out: a
  * defect of the library is the error `Internal`.
@@ -275,6 +276,9 @@ int32_t uss_secret_take(uint64_t secret,
  *     keyring (boolean, false if not given): Without a user: signs in with what the operating system's keyring
  *       keeps for the server's scheme, host and port. It is asked before the first request, for at most 3 s;
  *       without it the requests go unauthenticated.
+ *     platform (boolean, false if not given): The server is a Virtuozzo Application Platform, for the platform's
+ *       commands; the secret is an access token, and the user name is for display. With `person` they are login
+ *       and password.
  *     person (boolean, false if not given): The secret is the user's password, not a token: for the commands of
  *       tokens.
  *     timeout (optional seconds): To connect, and between two bytes; never of a whole transfer. 30 if not given.
@@ -514,4 +518,129 @@ int32_t uss_secret_take(uint64_t secret,
  *     outFile (optional path): A file that the answer is written to, once it is whole.
  *   Rows: the answer: JSON as objects without a type name, an array as a row for each element, instants as
  *     DateTime in UTC; other text as one string. None for an empty answer, or one that went to a file.
+ *
+ * platform-connect
+ *   Signs in at a platform, and asks who that is.
+ *     connection (id of a connection): Where, and as whom: a connection with `platform`, as for all of its
+ *       commands.
+ *   Rows: Vap.Connection; its account is empty for a token that may not ask for it.
+ *
+ * platform-disconnect
+ *   Ends the session that a password began. A token stays good.
+ *     connection (id of a connection): Which.
+ *   Rows: none.
+ *
+ * platform-methods
+ *   The platform's methods, as its API description has them. Nothing goes over the network.
+ *     search (optional text): Only those whose path holds this.
+ *   Rows: Vap.Method: Method, Parameters, Required (both names), Summary.
+ *
+ * platform-call
+ *   Makes any call on a platform, its parameters checked by the platform's description.
+ *     connection (id of a connection): The platform.
+ *     method (text): The method: environment/control/stopenv.
+ *     parameter (list of texts): Names of parameters.
+ *     value (list of texts): Their values, as many.
+ *     secretParameter (list of texts): Names of parameters with a secret.
+ *     secret (list of ids of connections, none if not given): Connections that have these secrets, as many;
+ *       their servers are not used.
+ *     force (boolean, false if not given): Sends what the description does not know.
+ *   Rows: Vap.Answer: Answer, the platform's JSON as objects without a type name; Secrets, a list of Vap.Secret:
+ *     Path (names with dots between), and Secret and Length for uss_secret_take. What is there is taken out of
+ *     the answer.
+ *
+ * platform-environments
+ *   The account's environments.
+ *     connection (id of a connection): The platform.
+ *     name (list of texts): Only those of these names; `*` is any text, `?` any character. A name without them
+ *       must exist.
+ *   Rows: Vap.Environment; an error item for a name that there is none of.
+ *
+ * platform-change
+ *   Starts environments, stops them or puts them to sleep, one after the other. A call without an answer is not
+ *     sent again: what became of it is read from the state.
+ *     connection (id of a connection): The platform.
+ *     name (list of texts, one at least): The environments.
+ *     action (text): start, stop or sleep.
+ *     wait (boolean, false if not given): Waits until each state is reached, and not only until the platform
+ *       answers.
+ *     limit (optional seconds): How long that may take, for each; 900 if not given.
+ *   Rows: Vap.Environment, as each is then; an error item for one that failed.
+ *
+ * platform-restart
+ *   Restarts nodes of environments.
+ *     connection (id of a connection): The platform.
+ *     name (list of texts, one at least): The environments.
+ *     nodeId (optional whole number): One node of one environment; all nodes if not given.
+ *   Rows: Vap.Environment, as each is then; an error item for one that failed.
+ *
+ * platform-tokens
+ *   The account's access tokens, without their values.
+ *     connection (id of a connection): Where, and which account: a connection with `platform` and `person`, as
+ *       for all commands of tokens.
+ *     id (list of texts): Only these. Each must exist.
+ *   Rows: Vap.Token; an error item for a token that the account does not have.
+ *
+ * platform-new-token
+ *   Makes a token, for a set of methods or for a list of them.
+ *     connection (id of a connection): Where, and which account.
+ *     description (text): What it is for.
+ *     expires (optional instant, like 2026-11-10T18:00:00Z): When it ends; never if not given.
+ *     scope (optional text): The set: Extended Access, IDE Plugins, and so on.
+ *     method (list of texts): The methods.
+ *     confirm (optional id of a connection): A connection whose secret is the account's password, which the
+ *       change takes again; if not given, that of the connection itself.
+ *   Rows: Vap.ShownToken: Token, a Vap.Token; Secret and Length, the value's id for uss_secret_take and how many
+ *     UTF-16 code units it has. The platform shows a value this once.
+ *
+ * platform-set-token
+ *   Changes settings of tokens; their values stay.
+ *     connection (id of a connection): Where, and which account.
+ *     id (list of texts, one at least): The tokens.
+ *     description (optional text): What they are for.
+ *     expires (optional instant, like 2026-11-10T18:00:00Z): When they end.
+ *     neverExpires (boolean, false if not given): They never end.
+ *     scope (optional text): The set.
+ *     method (list of texts): The methods.
+ *     confirm (optional id of a connection): A connection whose secret is the account's password; if not given,
+ *       that of the connection itself.
+ *   Rows: Vap.Token; an error item for a token that stays as it was.
+ *
+ * platform-copy-token
+ *   Makes tokens with the settings of others, but for those that are given.
+ *     connection (id of a connection): Where, and which account.
+ *     id (list of texts, one at least): The tokens to copy.
+ *     description (optional text): What the copies are for.
+ *     expires (optional instant, like 2026-11-10T18:00:00Z): When they end.
+ *     neverExpires (boolean, false if not given): They never end.
+ *     scope (optional text): The set.
+ *     method (list of texts): The methods.
+ *     confirm (optional id of a connection): A connection whose secret is the account's password; if not given,
+ *       that of the connection itself.
+ *   Rows: Vap.ShownToken: Token, a Vap.Token; Secret and Length, the value's id for uss_secret_take and how many
+ *     UTF-16 code units it has. The platform shows a value this once.
+ *
+ * platform-reset-token
+ *   Gives tokens new values; the old ones are refused from now on.
+ *     connection (id of a connection): Where, and which account.
+ *     id (list of texts, one at least): The tokens.
+ *     confirm (optional id of a connection): A connection whose secret is the account's password; if not given,
+ *       that of the connection itself.
+ *   Rows: Vap.ShownToken: Token, a Vap.Token; Secret and Length, the value's id for uss_secret_take and how many
+ *     UTF-16 code units it has. The platform shows a value this once.
+ *
+ * platform-remove-token
+ *   Removes tokens: all of them, or none.
+ *     connection (id of a connection): Where, and which account.
+ *     id (list of texts, one at least): The tokens.
+ *     confirm (optional id of a connection): A connection whose secret is the account's password; if not given,
+ *       that of the connection itself.
+ *   Rows: none.
+ *
+ * platform-scopes
+ *   What a token can be made for: sets of methods, and methods.
+ *     connection (id of a connection): Where.
+ *     name (list of texts): Only the sets and methods of these names; `*` is any text, `?` any character.
+ *     search (optional text): Only those whose name holds this.
+ *   Rows: Vap.TokenScope: Name, Kind (Set or Method), Summary, Methods (of a set).
  */

@@ -155,6 +155,12 @@ impl ErrorKind {
             Self::Timeout | Self::Stalled => "OperationTimeout",
             Self::CopyInProgress => "ResourceBusy",
             Self::ProtocolViolation => "ProtocolError",
+            // The platform's common results; see `virtuozzo::results`.
+            Self::PlatformError { code: 3 } => "InvalidArgument",
+            Self::PlatformError { code: 5 | 11 } => "ObjectNotFound",
+            Self::PlatformError { code: 8 | 8202 } => "PermissionDenied",
+            Self::PlatformError { code: 701 | 702 } => "AuthenticationError",
+            Self::PlatformError { code: 2330 } => "ResourceExists",
             Self::PlatformError { .. } => "InvalidResult",
             Self::Cancelled => "OperationStopped",
             Self::Internal => "NotSpecified",

@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::server_url::ServerUrl;
 use crate::update_service::UpdateService;
 use crate::update_service::routes::Routes;
+use crate::virtuozzo::{Platform, SignIn};
 
 /// Makes a connection; `out->id` is its id, for the commands. Nothing goes over the network yet.
 ///
@@ -72,6 +73,9 @@ fieldset! {
         /// Without a user: signs in with what the operating system's keyring keeps for the server's scheme, host and
         /// port. It is asked before the first request, for at most 3 s; without it the requests go unauthenticated.
         keyring: bool,
+        /// The server is a Virtuozzo Application Platform, for the platform's commands; the secret is an access token, and
+        /// the user name is for display. With `person` they are login and password.
+        platform: bool,
         /// The secret is the user's password, not a token: for the commands of tokens.
         person: bool,
         /// To connect, and between two bytes; never of a whole transfer. 30 if not given.
@@ -98,6 +102,8 @@ fieldset! {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) service: UpdateService,
+    /// Of one that was opened with `platform`.
+    platform: Option<Platform>,
     /// Kept for connections that sign in at a proxy.
     credential: Option<Credential>,
 }
@@ -146,12 +152,48 @@ impl Connection {
             (None, false, false) => Identity::Nobody,
         };
         let routes = opening.route_file.as_deref().map_or_else(|| Ok(Routes::default()), Routes::read)?;
-        let service = UpdateService::open_as(server, identity, opening.transport()?, routes)?;
-        Ok(Self { service, credential })
+        let transport = opening.transport()?;
+        let platform = match opening.platform {
+            true => Some(Platform::open(server.clone(), opening.sign_in(credential.as_ref()), &transport)?),
+            false => None,
+        };
+        let service = UpdateService::open_as(server, identity, transport, routes)?;
+        Ok(Self { service, platform, credential })
+    }
+
+    /// The platform that it was opened for.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a connection to an Update Service.
+    pub(super) fn platform(&self) -> Result<&Platform, Error> {
+        self.platform.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArgument, "This connection is not to a Virtuozzo Application Platform.")
+                .with_hint("Use a connection that Connect-VapPlatform returned.")
+                .with_target("connection")
+        })
+    }
+
+    /// The user name that it was opened with.
+    pub(super) fn user_name(&self) -> Option<&str> {
+        self.credential.as_ref().map(|credential| credential.user_name.as_str())
+    }
+
+    /// The secret that it was opened with, for a command that takes another's.
+    pub(super) fn secret(&self) -> Option<Secret> {
+        self.credential.as_ref().map(|credential| credential.token.clone())
     }
 }
 
 impl Opening {
+    /// What shows a platform who calls.
+    fn sign_in(&self, credential: Option<&Credential>) -> Option<SignIn> {
+        let Credential { user_name, token } = credential?.clone();
+        Some(match self.person {
+            true => SignIn::Password { login: user_name, password: token },
+            false => SignIn::Token(token),
+        })
+    }
+
     fn transport(&self) -> Result<TransportOptions, Error> {
         let proxy = match (&self.proxy, self.no_proxy, &self.proxy_credential) {
             (Some(_), true, _) => return Err(no_way("A proxy and no proxy are asked for at once.", "noProxy")),

@@ -16,8 +16,9 @@
 //! `false`. An empty value of an optional field is as if the field were not there. An unknown, missing or ill-typed
 //! field is the error `InvalidArgument` that names it.
 //!
-//! **Errors** are seven texts joined by U+001F: code, category (a name of PowerShell's ErrorCategory), message, hint,
-//! HTTP status (empty if there was no answer), target, server. Texts may be empty.
+//! **Errors** are seven texts joined by U+001F: code (of a platform's refusal: `Vap.` and its result), category (a name
+//! of PowerShell's ErrorCategory), message, hint, HTTP status (empty if there was no answer), target, server. Texts may
+//! be empty.
 //!
 //! **Threads.** Every function may be called from any thread at any time. None calls back. None lets a panic out: a
 //! defect of the library is the error `Internal`.
@@ -44,6 +45,7 @@ mod handles;
 pub mod model;
 mod panics;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind};
@@ -101,9 +103,17 @@ fn guard_quietly(work: impl FnOnce() -> Result<(), Error>) -> i32 {
 /// The seven texts of an error, joined by U+001F.
 fn error_record(error: &Error) -> String {
     let status = error.http_status().map(|status| status.to_string()).unwrap_or_default();
-    let kind = error.kind();
-    let texts = [kind.code(), kind.category(), error.message(), error.hint(), &status, error.target(), error.server()];
+    let (kind, code) = (error.kind(), code_of(error));
+    let texts = [&*code, kind.category(), error.message(), error.hint(), &status, error.target(), error.server()];
     texts.map(without_separators).join("\u{1f}")
+}
+
+/// The stable code of an error; of the platform's, `Vap.` and its result.
+fn code_of(error: &Error) -> Cow<'static, str> {
+    match error.kind() {
+        ErrorKind::PlatformError { code } => format!("Vap.{code}").into(),
+        kind => kind.code().into(),
+    }
 }
 
 /// `text` without the characters that separate records and their texts.

@@ -3,6 +3,7 @@
 //! A struct's serde name is its type name, its properties are PascalCase. Two newtypes tell the writers what plain
 //! text and numbers cannot: [`DateTimeUtc`] and [`Seconds`].
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::{Timestamp, TimestampRound, Unit};
@@ -15,6 +16,13 @@ use crate::instant;
 use crate::package;
 use crate::update_service::model as api;
 use crate::version::Version;
+
+mod platform;
+
+pub use platform::{
+    AccessToken, PlatformAnswer, PlatformConnection, PlatformEnvironment, PlatformMethod, PlatformNode, PlatformScope,
+    PlatformSecret, ShownAccessToken,
+};
 
 /// The newtype name by which a writer knows a [`DateTimeUtc`].
 pub(super) const DATE_TIME_UTC: &str = "DateTimeUtc";
@@ -83,6 +91,13 @@ pub enum Row {
     PackageFile(PackageFile),
     PersonalToken(PersonalToken),
     ShownToken(ShownToken),
+    PlatformConnection(PlatformConnection),
+    PlatformEnvironment(PlatformEnvironment),
+    AccessToken(AccessToken),
+    ShownAccessToken(ShownAccessToken),
+    PlatformScope(PlatformScope),
+    PlatformMethod(PlatformMethod),
+    PlatformAnswer(PlatformAnswer),
     Boolean(bool),
     Answer(Answer),
     Text(String),
@@ -108,6 +123,13 @@ rows! {
     PackageFile(PackageFile),
     PersonalToken(PersonalToken),
     ShownToken(ShownToken),
+    PlatformConnection(PlatformConnection),
+    PlatformEnvironment(PlatformEnvironment),
+    AccessToken(AccessToken),
+    ShownAccessToken(ShownAccessToken),
+    PlatformScope(PlatformScope),
+    PlatformMethod(PlatformMethod),
+    PlatformAnswer(PlatformAnswer),
     Boolean(bool),
     Answer(Answer),
 }
@@ -439,8 +461,8 @@ pub struct ShownToken {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename = "Uss.Error", rename_all = "PascalCase")]
 pub struct ErrorItem {
-    /// The stable code, `PackageNotFound`.
-    pub code: &'static str,
+    /// The stable code, `PackageNotFound`; of a platform's refusal `Vap.` and its result.
+    pub code: Cow<'static, str>,
     /// A name of PowerShell's ErrorCategory.
     pub category: &'static str,
     /// What was tried on what, and what happened.
@@ -458,7 +480,7 @@ pub struct ErrorItem {
 impl From<&Error> for ErrorItem {
     fn from(error: &Error) -> Self {
         Self {
-            code: error.kind().code(),
+            code: super::code_of(error),
             category: error.kind().category(),
             message: error.message().to_owned(),
             hint: error.hint().to_owned(),

@@ -224,6 +224,18 @@ pub(super) struct Checked {
     parameters: Vec<(String, String)>,
 }
 
+impl Checked {
+    /// What is sent.
+    fn form(&self, session: Option<&Secret>) -> String {
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        if let Some(session) = session {
+            form.append_pair("session", session.expose()); // the one place where it leaves
+        }
+        form.finish()
+    }
+}
+
 /// A call that failed.
 pub(super) struct Failure {
     pub(super) error: Error,
@@ -351,12 +363,7 @@ impl Platform {
         request.asks = checked.asks;
         request.headers.insert("accept", HeaderValue::from_static("application/json"));
         request.headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let mut form = Serializer::new(String::new());
-        form.extend_pairs(checked.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        if let Some(session) = session {
-            form.append_pair("session", session.expose());
-        }
-        request.body = Body::Bytes(form.finish().into());
+        request.body = Body::Bytes(checked.form(session).into());
         let mut secrets: Vec<Secret> = session.cloned().into_iter().chain(call.secrets()).collect();
         if let Some(SignIn::Password { password, .. }) = &self.0.sign_in {
             secrets.push(password.clone());

@@ -260,6 +260,17 @@ impl FieldType for Vec<Arc<Connection>> {
     }
 }
 
+/// A list of connections that may be empty.
+pub(in crate::ffi) struct Connections(pub(in crate::ffi) Vec<Arc<Connection>>);
+
+impl FieldType for Connections {
+    const KIND: &'static str = "list of ids of connections, none if not given";
+
+    fn read(values: Vec<String>) -> Result<Self, Flaw> {
+        values.iter().map(|value| object(value)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 impl FieldType for Arc<Operation> {
     const KIND: &'static str = "id of an operation";
 

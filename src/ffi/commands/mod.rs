@@ -13,6 +13,7 @@ mod invoke;
 mod new_package;
 mod packages;
 mod plan;
+mod platform;
 mod remove;
 mod resolve;
 mod test;
@@ -32,7 +33,7 @@ use crate::error::{Error, ErrorKind};
 use crate::log::LogLevel;
 use crate::operation::Delivery;
 use crate::update_service::Wanted;
-use field_types::{Lease, Names};
+use field_types::{Connections, Lease, Names};
 
 /// A command of the C ABI.
 pub(super) trait Command: Fieldset + Send + 'static {
@@ -69,6 +70,20 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<tokens::RevokeToken>(),
     Entry::of::<tokens::RemoveToken>(),
     Entry::of::<invoke::Invoke>(),
+    Entry::of::<platform::PlatformConnect>(),
+    Entry::of::<platform::PlatformDisconnect>(),
+    Entry::of::<platform::PlatformMethods>(),
+    Entry::of::<platform::PlatformCall>(),
+    Entry::of::<platform::PlatformEnvironments>(),
+    Entry::of::<platform::PlatformChange>(),
+    Entry::of::<platform::PlatformRestart>(),
+    Entry::of::<platform::PlatformTokens>(),
+    Entry::of::<platform::PlatformNewToken>(),
+    Entry::of::<platform::PlatformSetToken>(),
+    Entry::of::<platform::PlatformCopyToken>(),
+    Entry::of::<platform::PlatformResetToken>(),
+    Entry::of::<platform::PlatformRemoveToken>(),
+    Entry::of::<platform::PlatformScopes>(),
 ];
 
 struct Entry {

@@ -1,0 +1,315 @@
+# Module Vap against a real server: connections, methods, environments, tokens, help, and Uss beside it.
+
+BeforeDiscovery {
+    $cmdlets = (Import-PowerShellDataFile (Join-Path (Split-Path $env:USS_TEST_MODULE) 'Vap/Vap.psd1')).FunctionsToExport
+}
+
+BeforeAll {
+    . $PSScriptRoot/TestServer.ps1
+    $module = Join-Path (Split-Path $env:USS_TEST_MODULE) 'Vap'
+    Import-Module $module -Force
+    $folder = Join-Path ([System.IO.Path]::GetTempPath()) "vap-$([guid]::NewGuid())"
+    New-Item -ItemType Directory -Path $folder | Out-Null
+    $a = Start-UssTestServer $folder 'anna' -Arguments '--demo', '--state-time', '1'
+    'correct horse battery staple' | & $env:USS_TEST_SERVER user add ada --email ada@example.com --password-stdin --data $a.Data
+    $login = New-UssTestCredential 'ada' 'correct horse battery staple'
+    $token = New-VapToken 'everything' -Scope 'Extended Access' -Server $a.Url -Credential $login
+    $credential = [pscredential]::new('token', $token.Value)
+    $atA = @{ Server = $a.Url; Credential = $credential }
+
+    function Get-Failure {
+        # The terminating error of a script.
+        param([scriptblock] $Script)
+        try { $null = & $Script } catch { return $_ }
+        throw 'nothing failed'
+    }
+
+    function Get-SentCount {
+        # How many calls of the platform's the server has had.
+        $counts = Invoke-RestMethod -Uri "$($a.Url)/faults/counts"
+        $sum = 0
+        foreach ($count in $counts.PSObject.Properties) { if ($count.Name -like 'POST /1.0/*') { $sum += $count.Value } }
+        $sum
+    }
+}
+
+AfterEach {
+    @(Get-VapConnection) | ForEach-Object { Disconnect-VapPlatform $_ }
+}
+
+AfterAll {
+    $a | Stop-UssTestServer
+    Remove-Item $folder -Recurse -Force
+}
+
+Describe 'Connections' {
+    It 'a token connects, and the other cmdlets need no more' {
+        $connection = Connect-VapPlatform $a.Url $credential
+        $connection.PSTypeNames[0] | Should -Be 'Vap.Connection'
+        $connection.Server | Should -Be $a.Url
+        $connection.Email | Should -Be 'ada@example.com'
+        $connection.SignedIn | Should -BeFalse
+        $connection.Default | Should -BeTrue
+        (Get-VapEnvironment).Name | Should -Be 'my-project', 'reports', 'shop-test'
+        Disconnect-VapPlatform
+        (Get-Failure { Get-VapEnvironment }).FullyQualifiedErrorId | Should -Be 'NotConnected,Get-VapEnvironment'
+    }
+
+    It 'a wrong token or password is one clear error' {
+        $failure = Get-Failure { Connect-VapPlatform $a.Url (New-UssTestCredential 'token' 'canary-of-a-token') }
+        $failure.FullyQualifiedErrorId | Should -Be 'Vap.702,Connect-VapPlatform'
+        $failure.CategoryInfo.Category | Should -Be 'AuthenticationError'
+        "$failure $($failure.ErrorDetails.RecommendedAction)" | Should -Not -Match 'canary'
+        $failure = Get-Failure { Connect-VapPlatform $a.Url (New-UssTestCredential 'ada' 'wrong') -SignIn }
+        $failure.FullyQualifiedErrorId | Should -Be 'Vap.701,Connect-VapPlatform'
+        Get-VapConnection | Should -BeNullOrEmpty
+    }
+
+    It 'a credential is a PSCredential, and nothing prompts' {
+        (Get-Failure { Connect-VapPlatform $a.Url 'token' }).FullyQualifiedErrorId | Should -Be 'InvalidArgument,Connect-VapPlatform'
+        (Get-Failure { Get-VapEnvironment -Server $a.Url -ErrorAction Stop }).FullyQualifiedErrorId | Should -Be 'CredentialMissing,Get-VapEnvironment'
+    }
+
+    It 'a session that a password began ends with its connection' {
+        $before = Get-UssTestCount $a 'POST /1.0/users/authentication/rest/signout'
+        $connection = Connect-VapPlatform $a.Url $login -SignIn
+        $connection.SignedIn | Should -BeTrue
+        (Get-VapToken).Description | Should -Contain 'everything'
+        Disconnect-VapPlatform $connection
+        Get-UssTestCount $a 'POST /1.0/users/authentication/rest/signout' | Should -Be ($before + 1)
+    }
+}
+
+Describe 'Invoke-VapMethod' {
+    It 'calls a method and gives its answer as objects' {
+        $answer = Invoke-VapMethod environment/control/getenvinfo @{ envName = 'my-project' } @atA
+        $answer.result | Should -Be 0
+        $answer.env.shortdomain | Should -Be 'my-project'
+        @($answer.nodes).Count | Should -Be 4
+    }
+
+    It 'reads a method as URLs and scripts have it' -ForEach '/1.0/environment/control/rest/getenvinfo', 'environment.control.GetEnvInfo' {
+        (Invoke-VapMethod $_ @{ envname = 'my-project' } @atA).env.envName | Should -Be 'my-project'
+    }
+
+    It 'refuses what the description does not know before anything is sent' -ForEach @(
+        @{ Method = 'environment/control/stopenvs'; Parameter = @{}; Says = 'environment/control/stopenv' }
+        @{ Method = 'environment/control/stopenv'; Parameter = @{}; Says = 'envName' }
+        @{ Method = 'environment/control/stopenv'; Parameter = @{ envname2 = 'x' }; Says = 'envName' }
+        @{ Method = 'environment/control/restartnodebyid'; Parameter = @{ envName = 'my-project'; nodeId = 'seven' }; Says = 'whole number' }
+        @{ Method = 'environment/control/stopenv'; Parameter = @{ envName = 'x'; session = 'y' }; Says = 'connection' }
+    ) {
+        $before = Get-SentCount
+        $failure = Get-Failure { Invoke-VapMethod $Method $Parameter @atA }
+        $failure.FullyQualifiedErrorId | Should -Be 'InvalidArgument,Invoke-VapMethod'
+        "$failure $($failure.ErrorDetails.RecommendedAction)" | Should -Match ([regex]::Escape($Says))
+        Get-SentCount | Should -Be $before
+    }
+
+    It '-Force sends it all the same' {
+        $failure = Get-Failure { Invoke-VapMethod environment/control/stopenv -Force -ErrorAction Stop @atA }
+        $failure.FullyQualifiedErrorId | Should -Be 'Vap.3,Invoke-VapMethod'
+    }
+
+    It 'sends structures as JSON, flags and secrets' {
+        $made = Invoke-VapMethod environment/control/createenvironment @{
+            env = @{ shortdomain = 'made'; displayName = 'Made "here"' }
+            nodes = @(@{ nodeType = 'tomcat'; count = 2 }, @{ nodeType = 'mysql' })
+        } @atA
+        $made.response.env.displayName | Should -Be 'Made "here"'
+        @($made.response.nodes).Count | Should -Be 3
+        $null = Invoke-VapMethod environment/control/cloneenv @{ srcEnvName = 'made'; dstEnvName = 'made2'; useExternalMounts = $true } @atA
+        $null = Invoke-VapMethod environment/control/deleteenv @{ envName = 'made'; password = $login } @atA
+        $failure = Get-Failure { Invoke-VapMethod environment/control/deleteenv @{ envName = 'made2'; password = (ConvertTo-SecureString 'wrong' -AsPlainText -Force) } -ErrorAction Stop @atA }
+        $failure.FullyQualifiedErrorId | Should -Be 'Vap.701,Invoke-VapMethod'
+        $null = Invoke-VapMethod environment/control/deleteenv @{ envName = 'made2' } @atA
+    }
+
+    It 'a token in the answer is a SecureString, unless plain text is asked for' {
+        $parameter = @{ description = 'from a call'; apiList = @('environment/control/getenvs'); password = $login.Password }
+        $answer = Invoke-VapMethod users/authentication/createtoken $parameter -Server $a.Url -Credential $login -SignIn
+        $answer.token.key | Should -BeOfType [securestring]
+        (Get-VapEnvironment -Server $a.Url -Credential ([pscredential]::new('x', $answer.token.key))).Count | Should -Be 3
+        $answer = Invoke-VapMethod users/authentication/regeneratetoken @{ id = $answer.token.id; password = $login.Password } -AsPlainText -Server $a.Url -Credential $login -SignIn
+        $answer.token.key.Length | Should -Be 88
+        Remove-VapToken $answer.token.id -Force -Server $a.Url -Credential $login
+    }
+
+    It 'failures inside of an answer are errors with the platform''s code' {
+        $failure = Get-Failure { Invoke-VapMethod environment/control/createenvironment @{ env = @{ shortdomain = 'my-project' }; nodes = @{ nodeType = 'nginx' } } -ErrorAction Stop @atA }
+        $failure.FullyQualifiedErrorId | Should -Be 'Vap.2330,Invoke-VapMethod'
+        $failure = Get-Failure { Invoke-VapMethod environment/control/restartservices @{ envName = 'reports' } -ErrorAction Stop @atA }
+        $failure.FullyQualifiedErrorId | Should -Be 'Vap.4099,Invoke-VapMethod'
+    }
+}
+
+Describe 'Environments' {
+    It 'are listed by wildcards, with state and nodes' {
+        $found = Get-VapEnvironment '*o*' @atA
+        $found.Name | Should -Be 'my-project', 'reports', 'shop-test'
+        $found[0].PSTypeNames[0] | Should -Be 'Vap.Environment'
+        $found[0].Status | Should -Be 'Running'
+        $found[0].StatusCode | Should -Be 1
+        $found[0].Domain | Should -Be 'my-project.localhost'
+        $found[0].Nodes.Kind | Should -Be 'nginx', 'tomcat', 'tomcat', 'postgres'
+        Get-VapEnvironment 'none*' @atA | Should -BeNullOrEmpty
+    }
+
+    It 'one that is not there is an error, and the others come' {
+        $found = Get-VapEnvironment 'none', 'my-project' -ErrorVariable failed -ErrorAction SilentlyContinue @atA
+        $found.Name | Should -Be 'my-project'
+        $failed[0].FullyQualifiedErrorId | Should -Be 'Vap.11,Get-VapEnvironment'
+        $failed[0].CategoryInfo.Category | Should -Be 'ObjectNotFound'
+    }
+
+    It 'stop and start, with -Wait and by pipeline' {
+        $stopped = Get-VapEnvironment 'my-project' @atA | Stop-VapEnvironment -Wait @atA
+        $stopped.Status | Should -Be 'Down'
+        Start-VapEnvironment 'my-project' @atA | Should -BeNullOrEmpty
+        (Get-VapEnvironment 'my-project' @atA).Status | Should -Be 'Running'
+        (Restart-VapEnvironment 'my-project' -PassThru @atA).Name | Should -Be 'my-project'
+        $node = (Get-VapEnvironment 'my-project' @atA).Nodes[0].Id
+        Restart-VapEnvironment 'my-project' -NodeId $node @atA
+        (Get-Failure { Restart-VapEnvironment 'my-project' -NodeId 1 -ErrorAction Stop @atA }).FullyQualifiedErrorId | Should -Be 'Vap.5,Restart-VapEnvironment'
+    }
+
+    It '-WhatIf sends nothing' {
+        $before = Get-SentCount
+        Stop-VapEnvironment 'my-project', 'shop-test' -WhatIf @atA
+        Get-SentCount | Should -Be $before
+    }
+
+    It 'a call whose answer gets lost is not sent again' {
+        Add-UssTestFault $a @{ path = '/rest/stopenv'; action = 'forget' }
+        $before = Get-UssTestCount $a 'POST /1.0/environment/control/rest/stopenv'
+        (Stop-VapEnvironment 'my-project' -Wait @atA).Status | Should -Be 'Down'
+        Get-UssTestCount $a 'POST /1.0/environment/control/rest/stopenv' | Should -Be ($before + 1)
+        Start-VapEnvironment 'my-project' @atA
+    }
+
+    It 'the guide''s URL stops one with a token for that alone' {
+        $narrow = New-VapToken 'stop' -Method environment/control/stopenv -AsPlainText -Server $a.Url -Credential $login
+        $envName = 'my-project'; $token = [uri]::EscapeDataString($narrow.Value)
+        (Invoke-RestMethod "$($a.Url)/1.0/environment/control/rest/stopenv?envName=${envName}&session=${token}").result | Should -Be 0
+        (Get-VapEnvironment $envName @atA).Status | Should -Be 'Down'
+        $by = New-UssTestCredential 'token' $narrow.Value
+        (Get-Failure { Invoke-VapMethod environment/control/startenv @{ envName = $envName } -ErrorAction Stop -Server $a.Url -Credential $by }).FullyQualifiedErrorId | Should -Be 'Vap.8202,Invoke-VapMethod'
+        Start-VapEnvironment $envName @atA
+        Remove-VapToken $narrow.Id -Force -Server $a.Url -Credential $login
+    }
+}
+
+Describe 'Tokens' {
+    BeforeEach { Connect-VapPlatform $a.Url $login -SignIn | Out-Null }
+
+    It 'live from New to Remove' {
+        $ends = [datetime]::UtcNow.AddDays(30)
+        $made = New-VapToken 'nightly' -Scope 'IDE Plugins' -Expires $ends
+        $made.PSTypeNames | Should -Contain 'Vap.Token'
+        $made.Value | Should -BeOfType [securestring]
+        $made.Scope | Should -Be 'IDE Plugins'
+        $made.Expires.Kind | Should -Be 'Utc'
+        [System.Math]::Abs(($made.Expires - $ends).TotalSeconds) | Should -BeLessThan 2
+        $changed = Set-VapToken $made.Id -Description 'weekly' -NeverExpires -Method environment/control/getenvs
+        $changed.Description | Should -Be 'weekly'
+        $changed.Expires | Should -BeNullOrEmpty
+        $changed.Methods | Should -Be 'environment/control/getenvs'
+        $copy = $changed | Copy-VapToken -Description 'copy' -AsPlainText
+        $copy.Value.Length | Should -Be 88
+        $again = Reset-VapToken $copy.Id -Force -AsPlainText
+        $again.Value | Should -Not -Be $copy.Value
+        (Get-Failure { Get-VapEnvironment -ErrorAction Stop -Server $a.Url -Credential (New-UssTestCredential 'x' $copy.Value) }).FullyQualifiedErrorId | Should -Be 'Vap.702,Get-VapEnvironment'
+        $made.Id, $copy.Id | Remove-VapToken -Force
+        (Get-VapToken).Id | Should -Not -Contain $made.Id
+    }
+
+    It '-Password is taken in place of the connection''s' {
+        $wrong = ConvertTo-SecureString 'wrong' -AsPlainText -Force
+        (Get-Failure { New-VapToken 'x' -Scope Marketplace -Password $wrong -ErrorAction Stop }).FullyQualifiedErrorId | Should -Be 'Vap.701,New-VapToken'
+        $made = New-VapToken 'x' -Scope Marketplace -Password $login.Password
+        Remove-VapToken $made.Id -Force -Password $login
+    }
+
+    It 'a token does not manage tokens' {
+        (Get-Failure { Get-VapToken -Server (Connect-VapPlatform @atA) }).FullyQualifiedErrorId | Should -Be 'InvalidArgument,Get-VapToken'
+    }
+
+    It 'an unknown id is an error, and the others come' {
+        $found = Get-VapToken $token.Id, 1 -ErrorVariable failed -ErrorAction SilentlyContinue
+        $found.Id | Should -Be $token.Id
+        $failed[0].FullyQualifiedErrorId | Should -Be 'Vap.5,Get-VapToken'
+    }
+
+    It 'sets and methods can be chosen from' {
+        $sets = Get-VapTokenScope | Where-Object Kind -EQ Set
+        $sets.Name | Should -Be 'Extended Access', 'IDE Plugins', 'Marketplace', 'Maven Plugin'
+        (Get-VapTokenScope -Search stopenv).Name | Should -Be 'environment/control/stopenv'
+        (Get-VapTokenScope 'maven*').Methods | Should -Contain 'environment/control/deployapp'
+    }
+}
+
+Describe 'The module' {
+    It 'loads no other module, and shares the library with Uss' {
+        $uss = $env:USS_TEST_MODULE
+        $shell = Invoke-UssTestShell "Import-Module '$module', '$uss'
+            `$secret = [securestring]::new(); foreach (`$c in '$($a.Token)'.ToCharArray()) { `$secret.AppendChar(`$c) }
+            `$null = Connect-UssServer '$($a.Url)' ([pscredential]::new('anna', `$secret))
+            `$secret = [securestring]::new(); foreach (`$c in 'correct horse battery staple'.ToCharArray()) { `$secret.AppendChar(`$c) }
+            `$null = Connect-VapPlatform '$($a.Url)' ([pscredential]::new('ada', `$secret)) -SignIn
+            @(Get-VapEnvironment).Length; @(Get-UssPackage).Length
+            @([System.AppDomain]::CurrentDomain.GetAssemblies() | ForEach-Object { `$_.GetName().Name } | Where-Object { `$_ -eq 'Uss.Native' }).Count
+            Disconnect-VapPlatform; (Get-UssConnection).Default"
+        $shell.Errors | Should -BeNullOrEmpty
+        $shell.Output -split '\s+' | Should -Be '3', '0', '1', 'True'
+    }
+
+    It 'module, loader and views have one version' {
+        $version = (Import-PowerShellDataFile "$module/Vap.psd1").ModuleVersion
+        (Import-PowerShellDataFile "$module/Vap.format.psd1").ModuleVersion | Should -Be $version
+        Get-Content "$module/Native.psm1" -Raw | Should -Match "LibraryVersion = '$([regex]::Escape($version))'"
+    }
+
+    It 'completes methods, parameters, environments and sets' {
+        Connect-VapPlatform $a.Url $login -SignIn | Out-Null
+        function Get-Completion { param([string] $Line) @((TabExpansion2 $Line $Line.Length).CompletionMatches | ForEach-Object CompletionText) }
+        Get-Completion 'Invoke-VapMethod stopen' | Should -Be 'environment/control/stopenv'
+        Get-Completion 'Invoke-VapMethod environment/control/cloneenv -Parameter ' | Should -Be "@{ dstEnvName = ''; srcEnvName = '' }"
+        Get-Completion 'Stop-VapEnvironment my' | Should -Be 'my-project'
+        Get-Completion 'New-VapToken x -Scope Mav' | Should -Be "'Maven Plugin'"
+    }
+
+    It '<_> is documented in full' -ForEach $cmdlets {
+        $help = Get-Help $_ -Full
+        $help.Synopsis | Should -Not -BeNullOrEmpty
+        $help.Synopsis | Should -Not -BeLike "$_ *"
+        $help.description.Text | Should -Not -BeNullOrEmpty
+        $help.returnValues | Should -Not -BeNullOrEmpty
+        $help.alertSet | Should -Not -BeNullOrEmpty
+        $help.examples.example.Count | Should -BeGreaterThan 0
+        $common = [System.Management.Automation.PSCmdlet]::CommonParameters
+        $command = Get-Command $_
+        $parameters = @($help.parameters.PSObject.Properties | Where-Object Name -EQ 'parameter' | ForEach-Object { $_.Value })
+        $documented = @($parameters | ForEach-Object { $_.name })
+        "$($documented | Sort-Object)" | Should -Be "$($command.Parameters.Keys | Where-Object { $common -notcontains $_ } | Sort-Object)"
+        foreach ($parameter in $parameters) {
+            $parameter.description.Text | Should -Not -BeNullOrEmpty -Because "$_ -$($parameter.name)"
+            "$($parameter.required)" | Should -Be "$($command.Parameters[$parameter.name].Attributes.Where({ $_ -is [parameter] })[0].Mandatory)".ToLowerInvariant() -Because "$_ -$($parameter.name)"
+        }
+    }
+
+    It 'the examples of <_> run as they are written' -ForEach $cmdlets {
+        Connect-VapPlatform $a.Url $login -SignIn | Out-Null
+        Start-VapEnvironment my-project
+        if ($_ -like '*Token') { New-VapToken 'for an example' -Scope Marketplace | Out-Null }
+        foreach ($example in (Get-Help $_ -Full).examples.example) {
+            if (-not (Get-VapConnection)) { Connect-VapPlatform $a.Url $login -SignIn | Out-Null }
+            $code = $example.code.Replace('http://localhost:8060', $a.Url).Replace("(ConvertTo-SecureString 'token_hash' -AsPlainText -Force)", '$token.Value')
+            & ([scriptblock]::Create("`$ErrorActionPreference = 'Stop'; $code")) | Out-Null
+        }
+        if ($_ -in 'Remove-VapToken', 'Reset-VapToken') {
+            $script:token = New-VapToken 'everything' -Scope 'Extended Access' -Server $a.Url -Credential $login
+            $script:credential = [pscredential]::new('token', $script:token.Value)
+            $script:atA = @{ Server = $a.Url; Credential = $script:credential }
+        }
+    }
+}
