@@ -92,31 +92,34 @@ pub fn templates() -> Answer {
 
 /// A token as the platform's ApiTokenResponse tells it; its value only where it was made just now.
 fn describe(token: &Token, value: Option<&Secret>) -> Value {
-    let mut described = json!({
+    let (set, items): (Option<Value>, Vec<Value>) = match (&token.scope.template, &token.scope.methods) {
+        (Some(name), _) => {
+            (Some(methods::template(name).map_or_else(|| json!({ "name": name }), template)), Vec::new())
+        }
+        (None, Some(list)) => (None, list.iter().filter_map(|path| table::find(path)).map(item).collect()),
+        (None, None) => (None, methods::all().map(item).collect()),
+    };
+    // The description has no field for it; a token that somebody revoked elsewhere must not look like a good one.
+    let state = (token.status() == Status::Revoked).then_some("revoked");
+    let described = json!({
         "id": number_of(token),
         "description": token.description,
         "expiresAt": date_or_null(token.expires_at),
         "lastUsed": date_or_null(token.last_used_at),
         "isSystem": false,
-        "apiListItems": [],
+        "apiListItems": items,
+        "tokenTemplate": set,
+        "extraData": state,
+        "key": value.map(Secret::expose),
     });
-    if let Some(value) = value {
-        described["key"] = value.expose().into();
-    }
-    // The description has no field for it; a token that somebody revoked elsewhere must not look like a good one.
-    if token.status() == Status::Revoked {
-        described["extraData"] = "revoked".into();
-    }
-    match (&token.scope.template, &token.scope.methods) {
-        (Some(name), _) => {
-            described["tokenTemplate"] = methods::template(name).map_or_else(|| json!({ "name": name }), template);
+    match described {
+        // What it has not is left out, as the platform does; that it never ends, and was never used, is said.
+        Value::Object(fields) => {
+            let said = |name: &str| matches!(name, "expiresAt" | "lastUsed");
+            fields.into_iter().filter(|(name, value)| said(name) || !value.is_null()).collect()
         }
-        (None, Some(list)) => {
-            described["apiListItems"] = list.iter().filter_map(|path| table::find(path)).map(item).collect();
-        }
-        (None, None) => described["apiListItems"] = methods::all().map(item).collect(),
+        other => other,
     }
-    described
 }
 
 fn template(template: &'static methods::Template) -> Value {

@@ -6,7 +6,9 @@ use crate::store::audit::Entry;
 use crate::store::{Store, StoreError};
 
 /// Name, name for people, state, and nodes as layer and type.
-const ENVIRONMENTS: [(&str, &str, State, &[(&str, &str)]); 3] = [
+type Known = (&'static str, &'static str, State, &'static [(&'static str, &'static str)]);
+
+const ENVIRONMENTS: [Known; 3] = [
     (
         "my-project",
         "My project",
