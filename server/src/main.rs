@@ -33,6 +33,7 @@ mod faults;
 mod instant;
 mod keys;
 mod listen;
+mod pages;
 #[allow(dead_code, reason = "the pages call the rest")]
 mod people;
 mod platform;

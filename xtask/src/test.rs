@@ -15,9 +15,20 @@ use crate::{
 };
 
 /// What the tests need beyond Rust: valgrind (with the symbols it insists on) and a C compiler for the C ABI, xz and
-/// OpenSSL's library for PowerShell, a keyring and its bus for the tokens that are kept there.
-const PACKAGES: [&str; 8] =
-    ["gcc", "libc6-dev", "valgrind", "libc6-dbg", "xz-utils", "openssl", "gnome-keyring", "dbus"];
+/// OpenSSL's library for PowerShell, a keyring and its bus for the tokens that are kept there, a
+/// browser for the pages.
+const PACKAGES: [&str; 10] = [
+    "gcc",
+    "libc6-dev",
+    "valgrind",
+    "libc6-dbg",
+    "xz-utils",
+    "openssl",
+    "gnome-keyring",
+    "dbus",
+    "chromium",
+    "chromium-driver",
+];
 
 pub(crate) fn run() -> Result<()> {
     let mut run = Run::default();

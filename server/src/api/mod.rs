@@ -43,6 +43,8 @@ pub struct App {
     pub client_authentication: bool,
     /// Of the platform's side.
     pub platform: crate::platform::Settings,
+    /// How pages are served.
+    pub pages: crate::pages::Settings,
     /// Injected failures.
     #[cfg(feature = "faults")]
     pub faults: crate::faults::Faults,
@@ -108,11 +110,11 @@ fn routes() -> Vec<Route> {
 pub fn router(app: App) -> Router {
     let router = routes().into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handlers));
     let router = router.merge(crate::platform::router());
-    let router =
-        router.fallback(async || Problem::no_such_call()).method_not_allowed_fallback(async |method: Method| {
-            let detail = format!("This call does not take {method}.");
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
-        });
+    let router = router.merge(crate::pages::router());
+    let router = router.fallback(crate::pages::not_found).method_not_allowed_fallback(async |method: Method| {
+        let detail = format!("This call does not take {method}.");
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+    });
     #[cfg(feature = "faults")]
     let router = crate::faults::install(router, &app);
     router.layer(middleware::from_fn(drain::unread)).layer(middleware::from_fn(log)).with_state(app)

@@ -15,6 +15,7 @@ use crate::bearer::Bearers;
 use crate::config::StoreArgs;
 use crate::instant::MINUTE;
 use crate::listen;
+use crate::pages;
 use crate::people;
 use crate::platform::{self, environments};
 use crate::store::Store;
@@ -84,6 +85,7 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
         limits: Limits { per_user: serve.failure_limit, per_address: serve.failure_limit * 5 },
         uploads: api::uploads::Running::default(),
         client_authentication: serve.client_authentication == Switch::On,
+        pages: pages::Settings { secure: acceptor.is_some() },
         store: store.clone(),
         platform: platform::Settings { state_time: Duration::from_millis(serve.state_time) },
         #[cfg(feature = "faults")]

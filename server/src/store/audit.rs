@@ -1,6 +1,6 @@
 //! Who did what, when, from where: each change and each refused exchange.
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, Row, Transaction};
 
 use super::database::Database;
 use super::{StoreError, new_id};
@@ -79,4 +79,71 @@ fn insert<'q>(
     .bind(short(target))
     .bind(outcome.to_owned())
     .bind(by.address.clone())
+}
+
+/// A line of the table.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Its id.
+    pub id: String,
+    /// Microseconds since 1970.
+    pub at: i64,
+    /// A user's name, the name that was tried, or `command line`.
+    pub actor: String,
+    /// `token.create`
+    pub action: String,
+    /// What it was done to.
+    pub target: String,
+    /// `created`
+    pub outcome: String,
+    /// None: the command line.
+    pub address: Option<String>,
+}
+
+/// Which lines are to be seen.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// A part of the actor's name; empty: anybody.
+    pub actor: String,
+    /// A part of the action, or of what it was done to; empty: anything.
+    pub action: String,
+    /// Only lines before this one, by its time and id.
+    pub before: Option<(i64, String)>,
+    /// How many at most.
+    pub limit: i64,
+}
+
+/// The lines that a search finds, newest first.
+pub async fn list(database: &Database, search: &Search) -> Result<Vec<Line>, StoreError> {
+    let sql = "SELECT id, at, actor, action, target, outcome, address FROM audit \
+               WHERE (at < $1 OR (at = $1 AND id < $2)) AND ($3 = '%%' OR lower(actor) LIKE $3 ESCAPE '\\') \
+               AND ($4 = '%%' OR lower(action) LIKE $4 ESCAPE '\\' OR lower(target) LIKE $4 ESCAPE '\\') \
+               ORDER BY at DESC, id DESC LIMIT $5";
+    let (at, id) = search.before.clone().unwrap_or((i64::MAX, String::new()));
+    let rows = sqlx::query(sql)
+        .bind(at)
+        .bind(id)
+        .bind(pattern(&search.actor))
+        .bind(pattern(&search.action))
+        .bind(search.limit)
+        .fetch_all(database.pool())
+        .await?;
+    let line = |row: &sqlx::any::AnyRow| -> Result<Line, StoreError> {
+        Ok(Line {
+            id: row.try_get(0)?,
+            at: row.try_get(1)?,
+            actor: row.try_get(2)?,
+            action: row.try_get(3)?,
+            target: row.try_get(4)?,
+            outcome: row.try_get(5)?,
+            address: row.try_get(6)?,
+        })
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Letters of ASCII alone lose their case, as SQLite's lower() and LIKE have it.
+fn pattern(text: &str) -> String {
+    let escaped = text.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
 }

@@ -31,6 +31,8 @@ pub struct PackageVersion {
     pub sha256: String,
     /// Microseconds since 1970.
     pub published_at: i64,
+    /// The name of who published it.
+    pub published_by: String,
 }
 
 /// What publishing came to.
@@ -47,7 +49,7 @@ pub enum Published {
 }
 
 const COLUMNS: &str = "v.package_id, v.version, v.name, v.display_name, v.description, v.dependencies, v.blob_id, \
-                       b.size, b.sha256, v.published_at";
+                       b.size, b.sha256, v.published_at, v.published_by";
 
 /// One page of packages, their newest version each, in the order of their ids.
 pub async fn list(
@@ -166,6 +168,7 @@ async fn publish_in_transaction(
         size: blob.size,
         sha256: blob.sha256.clone(),
         published_at,
+        published_by: by.actor.clone(),
     };
     Ok(if existing.is_some() { Published::Replaced(published) } else { Published::Created(published) })
 }
@@ -214,6 +217,7 @@ fn version(row: &AnyRow) -> Result<PackageVersion, StoreError> {
         size: row.try_get::<i64, _>(7)?.unsigned_abs(),
         sha256: row.try_get(8)?,
         published_at: row.try_get(9)?,
+        published_by: row.try_get(10)?,
     })
 }
 

@@ -5,9 +5,9 @@
 
 pub mod tus;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Once;
 
 use reqwest::header::{HeaderMap, HeaderName};
@@ -54,6 +54,24 @@ pub fn fail(data: &Path, arguments: &[&str]) -> String {
     line
 }
 
+/// A person's, in tests.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Adds somebody who can sign in to the pages.
+pub fn person(data: &Path, name: &str, more: &[&str]) {
+    let email = format!("{name}@example.com");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
+        .args(["user", "add", name, "--email", &email, "--password-stdin", "--data"])
+        .arg(data)
+        .args(more)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+    assert!(child.wait().unwrap().success(), "{name}");
+}
+
 impl Server {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -95,7 +113,29 @@ impl Server {
         Self::spawn(shell, data, &[], Stdio::null())
     }
 
-    fn spawn(mut command: Command, data: &Path, arguments: &[&str], log: Stdio) -> Self {
+    /// One that nobody has an account on; gives the link for the first administrator too.
+    pub fn start_with_link() -> (Self, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let exe = Command::new(env!("CARGO_BIN_EXE_uss-server"));
+        let (mut server, mut stdout) = Self::spawn_and_read(exe, &folder.path().join("data"), &[], Stdio::null());
+        server._folder = Some(folder);
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let link =
+            line.trim_end().strip_prefix("first administrator: ").unwrap_or_else(|| panic!("'{line}'")).to_owned();
+        (server, link)
+    }
+
+    fn spawn(command: Command, data: &Path, arguments: &[&str], log: Stdio) -> Self {
+        Self::spawn_and_read(command, data, arguments, log).0
+    }
+
+    fn spawn_and_read(
+        mut command: Command,
+        data: &Path,
+        arguments: &[&str],
+        log: Stdio,
+    ) -> (Self, BufReader<ChildStdout>) {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -106,9 +146,10 @@ impl Server {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let url = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("'{line}'")).to_owned();
-        Self { url, child, data: data.to_owned(), client: client(), _folder: None }
+        (Self { url, child, data: data.to_owned(), client: client(), _folder: None }, stdout)
     }
 
     pub fn data(&self) -> &Path {
