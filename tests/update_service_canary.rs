@@ -10,9 +10,9 @@ use futures_util::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use support::raw::{After, Raw};
-use support::{block_on, client, client_with, context, options};
+use support::{block_on, client, client_with, context, options, person};
 use uss::http::{Proxy, ProxyChoice, TransportOptions};
-use uss::update_service::{Invocation, Publish, Publishing, UpdateService};
+use uss::update_service::{Invocation, NewToken, Publish, Publishing, TokenChanges, UpdateService};
 use uss::{Error, Secret};
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -21,12 +21,14 @@ const TOKEN: &str = "CANARYzBI2NWnAy9EWhXfrqZTgm/yV662yLXYc+Y1Hjoq8X1xkurgYKM2Rt
 const BEARER: &str =
     "CANARYeyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
 const PROXY: &str = "CANARYproxy/pass+word==";
+const PASSWORD: &str = "CANARY pass\"word\\/+zBI2NWnAy9EWhXfrqZTgm";
 const EXCHANGE: &str = "/api/v1/PersonalTokens/authenticate";
+const SIGN_IN: &str = "/api/v1/Account/signin";
 
 /// A part of a secret that is long enough to matter, in each form.
 fn forms() -> Vec<String> {
     let mut forms = Vec::new();
-    for secret in [TOKEN, BEARER, PROXY] {
+    for secret in [TOKEN, BEARER, PROXY, PASSWORD] {
         let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let middle = &secret[..20];
         forms.extend([middle.to_owned(), utf8_percent_encode(middle, NON_ALPHANUMERIC).to_string()]);
@@ -84,6 +86,17 @@ async fn all_calls(service: &UpdateService, seen: &mut Seen) {
     errors.extend(service.delete(&context, "a", "1").await.err());
     errors.extend(service.installers(&context).await.err());
     errors.extend(service.installer(&context, "x").await.err());
+    errors.extend(service.tokens(&context).await.err());
+    let new = NewToken { name: "ci".into(), ..NewToken::default() };
+    match service.new_token(&context, &new).await {
+        Ok(shown) => seen.0.push(format!("{shown:?}")),
+        Err(error) => errors.push(error),
+    }
+    errors.extend(service.set_token(&context, "x", &TokenChanges::default()).await.err());
+    errors.extend(service.reset_token(&context, "x").await.err());
+    errors.extend(service.copy_token(&context, "x", &TokenChanges::default()).await.err());
+    errors.extend(service.revoke_token(&context, "x").await.err());
+    errors.extend(service.remove_token(&context, "x").await.err());
     errors.extend(service.publish(&context, publish(), body()).await.err());
     let large = Publishing::Package(Publish { length: Some(3), ..publish() });
     let address = format!("{}/files/7", service.server());
@@ -158,6 +171,28 @@ fn no_secret_leaves_on_any_path_of_failure() {
             signed.with_priority(1).mount(&server).await;
             Mock::given(any()).respond_with(answer).mount(&server).await;
             all_calls(&client(&server.uri(), &format!("call-{case}"), TOKEN), &mut seen).await;
+        }
+        seen.check();
+    });
+}
+
+#[test]
+fn no_password_leaves_on_any_path_of_failure() {
+    block_on(async {
+        let mut seen = Seen::default();
+        for (case, answer) in answers(&[PASSWORD]).into_iter().enumerate() {
+            let server = MockServer::start().await;
+            Mock::given(any()).respond_with(answer).mount(&server).await;
+            all_calls(&person(&server.uri(), &format!("sign-in-{case}"), PASSWORD), &mut seen).await;
+        }
+        for (case, answer) in answers(&[PASSWORD, BEARER]).into_iter().enumerate() {
+            let server = MockServer::start().await;
+            let signed = json!({ "token": BEARER, "expires": "2099-01-01T00:00:00Z" });
+            let sign_in = Mock::given(method("POST")).and(path(SIGN_IN));
+            let signed = sign_in.respond_with(ResponseTemplate::new(200).set_body_json(signed));
+            signed.with_priority(1).mount(&server).await;
+            Mock::given(any()).respond_with(answer).mount(&server).await;
+            all_calls(&person(&server.uri(), &format!("person-{case}"), PASSWORD), &mut seen).await;
         }
         seen.check();
     });

@@ -77,7 +77,9 @@ impl UpdateService {
         let mut request = self.request(&self.routes().new_token, &[])?;
         set_json(&mut request, new)?;
         let shown = self.json(context, &request).await;
-        shown.map_err(|error| of_token(error, &format!("Making the token '{}'", new.name), &new.name))
+        // A name may be refused because of its length.
+        let name: String = new.name.chars().take(100).collect();
+        shown.map_err(|error| of_token(error, &format!("Making the token '{name}'"), &name))
     }
 
     /// Changes a token's settings; its value stays.
