@@ -10,6 +10,7 @@ function Complete-UssWord {
     foreach ($name in $FakeBoundParameters.Keys) { $bound[$name] = $FakeBoundParameters[$name] }
     $word = "$WordToComplete".Trim("'", '"')
     $connection = @{ Own = $false }
+    $names = @{}
     try {
         if ($ParameterName -like '*Server') {
             $values = @(foreach ($known in Read-UssConnection) { $known.Server }
@@ -19,21 +20,31 @@ function Complete-UssWord {
         else {
             $side = if ($CommandName -like 'Copy-*FromServer') { 'Source' } else { '' }
             $options = @(Read-UssOption $PSCmdlet $bound)
+            $tokens = $CommandName -like '*-UssPersonalToken'
+            if ($tokens) {
+                if ($bound['Credential'] -isnot [pscredential]) { return }
+                $options += 'person', 'true'
+            }
             $connection = Open-UssServer $PSCmdlet $bound $options $side $bound[$side + 'Server']
             $command, $property = switch ($ParameterName) {
+                { $tokens } { @('command', 'tokens'), $ParameterName; break }
                 'VersionQuery' { @('command', 'versions', 'packageId', "$(@($bound['PackageId'])[0])", 'versionQuery', '*', 'all', 'true'), 'Version' }
                 'InstallerId' { @('command', 'installers'), 'Id' }
                 'Name' { @('command', 'installers'), 'Name' }
                 default { @('command', 'packages', 'id', "$word*"), 'Id' }
             }
-            $values = @(Invoke-UssOperation $PSCmdlet ($command + @('connection', $connection.Id)) -Limit 300 -Fatal | ForEach-Object { $_.$property })
+            $rows = @(Invoke-UssOperation $PSCmdlet ($command + @('connection', $connection.Id)) -Limit 300 -Fatal)
+            $values = @(foreach ($row in $rows) { $row.$property })
+            # An id says nothing to a person: the list shows the token's name.
+            if ($tokens) { foreach ($row in $rows) { $names[$row.Id] = $row.Name } }
         }
         $seen = @{}
         foreach ($value in $values) {
             if (-not $value -or $seen[$value] -or -not $value.StartsWith($word, 'OrdinalIgnoreCase')) { continue }
             $seen[$value] = $true
             $text = if ($value -match '^[\w./:+-]+$') { $value } else { "'$($value.Replace("'", "''"))'" }
-            [System.Management.Automation.CompletionResult]::new($text, $value, 'ParameterValue', $value)
+            $shown = if ($names[$value]) { $names[$value] } else { $value }
+            [System.Management.Automation.CompletionResult]::new($text, $shown, 'ParameterValue', $shown)
         }
     }
     catch { return }

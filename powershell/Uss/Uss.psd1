@@ -5,7 +5,7 @@
     Author                 = 'The uss contributors'
     CompanyName            = 'The uss contributors'
     Copyright              = 'MIT OR Apache-2.0'
-    Description            = 'Copies packages and installers between Update Service servers, signed in with personal access tokens.'
+    Description            = 'Copies packages and installers between Update Service servers, signed in with personal access tokens, and manages those.'
     PowerShellVersion      = '5.1'
     DotNetFrameworkVersion = '4.7.2'
     CompatiblePSEditions   = 'Desktop', 'Core'
@@ -13,6 +13,8 @@
         'Connect-UssServer', 'Disconnect-UssServer', 'Get-UssConnection', 'Get-UssPackage', 'Get-UssPackageVersion'
         'Resolve-UssDependency', 'Copy-UssPackageFromServer', 'Get-UssInstaller', 'Copy-UssInstallerFromServer'
         'Save-UssPackage', 'Import-UssPackage', 'New-UssPackage', 'Remove-UssPackage', 'Test-UssPackage', 'Invoke-UssMethod'
+        'Get-UssPersonalToken', 'New-UssPersonalToken', 'Set-UssPersonalToken', 'Reset-UssPersonalToken', 'Copy-UssPersonalToken'
+        'Revoke-UssPersonalToken', 'Remove-UssPersonalToken'
     )
     CmdletsToExport        = @()
     VariablesToExport      = @()

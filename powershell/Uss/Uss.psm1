@@ -349,6 +349,204 @@ function Copy-UssInstallerFromServer {
     end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy-installer' $WhatIfPreference }
 }
 
+# ---- Personal tokens
+
+function Initialize-UssToken {
+    # Loads what the cmdlets of tokens stand on, and says which server it is about.
+    param($Cmdlet, $Bound)
+    if (-not $script:Loaded) { Initialize-Uss }
+    Import-Module "$PSScriptRoot/PersonalToken.psm1" -Verbose:$false
+    Find-UssTokenServer $Cmdlet $Bound
+}
+
+function Get-UssPersonalToken {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding()]
+    [OutputType('Uss.PersonalToken')]
+    param(
+        [Parameter(Position = 0)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string[]] $Id,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [string[]] $Name,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    end {
+        [void] (Initialize-UssToken $PSCmdlet $PSBoundParameters)
+        Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'tokens' $Id
+    }
+}
+
+function New-UssPersonalToken {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
+    [OutputType('Uss.PersonalToken')]
+    param(
+        [Parameter(Mandatory, Position = 0)] [AllowEmptyString()] [string] $Name,
+        [Parameter(Position = 1)] [string] $Description,
+        [datetime] $Expires,
+        [switch] $ClientService,
+        [switch] $AsPlainText,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    end {
+        $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
+        if ($PSCmdlet.ShouldProcess("'$Name' on $from", 'Make personal token')) { Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'new-token' }
+    }
+}
+
+function Set-UssPersonalToken {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
+    [OutputType('Uss.PersonalToken')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Id,
+        [string] $Name,
+        [string] $Description,
+        [datetime] $Expires,
+        [switch] $NeverExpires,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin {
+        $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
+        $ids = [System.Collections.ArrayList] @()
+    }
+    process {
+        foreach ($element in $Id) {
+            $token, $called = Read-UssToken $PSCmdlet $element
+            if ($PSCmdlet.ShouldProcess("$called on $from", 'Change personal token')) { [void] $ids.Add($token) }
+        }
+    }
+    end { if ($ids.Count) { Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'set-token' $ids } }
+}
+
+function Reset-UssPersonalToken {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')]
+    [OutputType('Uss.PersonalToken')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Id,
+        [switch] $AsPlainText,
+        [switch] $Force,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin {
+        if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
+        $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
+        $ids = [System.Collections.ArrayList] @()
+    }
+    process {
+        foreach ($element in $Id) {
+            $token, $called = Read-UssToken $PSCmdlet $element
+            if ($PSCmdlet.ShouldProcess("$called on $from", 'Give personal token a new value')) { [void] $ids.Add($token) }
+        }
+    }
+    end { if ($ids.Count) { Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'reset-token' $ids } }
+}
+
+function Copy-UssPersonalToken {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'Medium')]
+    [OutputType('Uss.PersonalToken')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Id,
+        [string] $Name,
+        [string] $Description,
+        [datetime] $Expires,
+        [switch] $NeverExpires,
+        [switch] $AsPlainText,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin {
+        $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
+        $ids = [System.Collections.ArrayList] @()
+    }
+    process {
+        foreach ($element in $Id) {
+            $token, $called = Read-UssToken $PSCmdlet $element
+            if ($PSCmdlet.ShouldProcess("$called on $from", 'Copy personal token')) { [void] $ids.Add($token) }
+        }
+    }
+    end { if ($ids.Count) { Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'copy-token' $ids } }
+}
+
+function Revoke-UssPersonalToken {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')]
+    [OutputType('Uss.PersonalToken')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Id,
+        [switch] $Force,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin {
+        if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
+        $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
+        $ids = [System.Collections.ArrayList] @()
+    }
+    process {
+        foreach ($element in $Id) {
+            $token, $called = Read-UssToken $PSCmdlet $element
+            if ($PSCmdlet.ShouldProcess("$called on $from", 'Revoke personal token')) { [void] $ids.Add($token) }
+        }
+    }
+    end { if ($ids.Count) { Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'revoke-token' $ids } }
+}
+
+function Remove-UssPersonalToken {
+    # .ExternalHelp Uss-help.xml
+    [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline)] [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object[]] $Id,
+        [switch] $Force,
+        [ArgumentCompleter({ & (Get-Module Uss) Complete-UssArgument @args })] [object] $Server,
+        [object] $Credential,
+        [switch] $AllowUnencryptedAuthentication,
+        [switch] $SkipCertificateCheck,
+        [int] $TimeoutSec,
+        [string] $RouteFile
+    )
+    begin {
+        if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
+        $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
+        $ids = [System.Collections.ArrayList] @()
+    }
+    process {
+        foreach ($element in $Id) {
+            $token, $called = Read-UssToken $PSCmdlet $element
+            if ($PSCmdlet.ShouldProcess("$called on $from", 'Remove personal token')) { [void] $ids.Add($token) }
+        }
+    }
+    end { if ($ids.Count) { Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'remove-token' $ids } }
+}
+
 # ---- Any call
 
 function Invoke-UssMethod {

@@ -47,9 +47,10 @@ $script:Echo = {
     # much space that a client, which reads 64 KiB of a refusal, sees only a part of it.
     param($Listener, $Kept, $Answers, $Port)
     function Get-Echo {
-        param([string] $Head)
+        param([string] $Head, [string] $Json)
         $line = $Head.Replace("`r`n", ' ')
         $said = @($line)
+        if ($Json) { $said += $Json; foreach ($value in (ConvertFrom-Json $Json).PSObject.Properties.Value) { $said += "$value" } }
         foreach ($word in $line.Split([char[]] ' ?&=') | Where-Object Length -GT 30) { $said += $word, [uri]::UnescapeDataString($word) }
         foreach ($text in $said) {
             $percent = [uri]::EscapeDataString($text)
@@ -74,13 +75,27 @@ $script:Echo = {
                 $head += $latin1.GetString($buffer, 0, $count)
             }
             if (-not $head) { continue }
-            if ($Answers.Bearer -and $head -match '^POST \S*authenticate') {
-                $body = '{"token":"' + $Answers.Bearer + '","user":{},"tokenExpires":"2099-01-01T00:00:00Z"}'
+            $end = $head.IndexOf("`r`n`r`n")
+            $json = ''
+            if ($head -match '(?i)content-type: application/json' -and $head -match '(?i)content-length: (\d{1,4})\r') {
+                # A password is in the body.
+                $length = [int] $Matches[1]
+                while ($head.Length -lt $end + 4 + $length) {
+                    $count = $stream.Read($buffer, 0, $buffer.Length)
+                    if (-not $count) { break }
+                    $Kept.Write($buffer, 0, $count)
+                    $head += $latin1.GetString($buffer, 0, $count)
+                }
+                $json = $head.Substring($end + 4)
+            }
+            if ($Answers.Bearer -and $head -match '^POST \S*(authenticate|signin)') {
+                $ends = if ($Matches[1] -eq 'signin') { 'expires' } else { 'tokenExpires' }
+                $body = '{"token":"' + $Answers.Bearer + '","user":{},"' + $ends + '":"2099-01-01T00:00:00Z"}'
                 $answer = "HTTP/1.1 200 OK`r`nContent-Type: application/json`r`nConnection: close`r`n`r`n$body"
             }
             else {
                 $answer = $Answers.Text
-                if ($answer.Contains('{echo}')) { $answer = $answer.Replace('{echo}', (Get-Echo $head.Substring(0, $head.IndexOf("`r`n`r`n"))) -join ' ') }
+                if ($answer.Contains('{echo}')) { $answer = $answer.Replace('{echo}', (Get-Echo $head.Substring(0, $end) $json) -join ' ') }
                 if ($head -match 'Bearer (\S+)') { $answer = $answer.Replace('{cut}', ' ' * (65536 - 40) + $Matches[1]) }
             }
             $bytes = $latin1.GetBytes($answer)
@@ -225,6 +240,12 @@ function Get-CanaryBearer {
     param($Tap)
     [regex]::Matches((Get-CanaryTraffic $Tap), '"token":"([^"]+)"|Authorization: Bearer (\S+)', 'IgnoreCase') |
         ForEach-Object { $_.Groups[1].Value + $_.Groups[2].Value } | Sort-Object -Unique
+}
+
+function Get-CanaryValue {
+    # The values of tokens that passed a tap.
+    param($Tap)
+    [regex]::Matches((Get-CanaryTraffic $Tap), '"value":"([^"]+)"') | ForEach-Object { $_.Groups[1].Value } | Sort-Object -Unique
 }
 
 function Format-CanaryError {

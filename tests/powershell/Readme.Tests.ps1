@@ -8,13 +8,17 @@ BeforeDiscovery {
             $what = @($code -split '\r?\n' | Where-Object { $_ -and -not $_.StartsWith('#') })[0]
             @{ Language = $_.Groups['language'].Value; Code = $code; What = $what }
         })
-    $powershell = @($blocks | Where-Object { $_.Language -eq 'powershell' -and $_.Code -notmatch '\$env:' })
+    . $PSScriptRoot/Keyring.ps1
+    $absent = -not (Test-UssTestKeyring)
+    $powershell = @($blocks | Where-Object { $_.Language -eq 'powershell' -and $_.Code -notmatch '\$env:|-Remember' })
+    $keyring = @($blocks | Where-Object { $_.Language -eq 'powershell' -and $_.Code -match '-Remember' })
     $environment = @($blocks | Where-Object { $_.Language -eq 'powershell' -and $_.Code -match '\$env:' })
     $server = @($blocks | Where-Object { $_.Language -eq 'sh' -and $_.Code -match '(?m)^uss-server ' })
 }
 
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
+    . $PSScriptRoot/Keyring.ps1
     Import-Module $env:USS_TEST_MODULE -Force
     $folder = Join-Path ([System.IO.Path]::GetTempPath()) "uss-readme-$([guid]::NewGuid())"
     New-Item -ItemType Directory -Path $folder | Out-Null
@@ -29,6 +33,7 @@ BeforeAll {
 
     $Credential = $source.Credential
     $Local = $destination.Credential
+    $Me = $source.Person
     $script:Places = @{
         'https://updates.example.com' = $source.Url; 'http://localhost:8060' = $destination.Url
         'your-user-name@here.com' = 'anna@example.com'; 'Generated PAT' = $source.Token
@@ -53,6 +58,17 @@ Describe 'README.md' {
         try { $output = @(. ([scriptblock]::Create((Complete-Readme $Code)))) }
         finally { Pop-Location }
         $output.Count | Should -BeGreaterThan 0
+    }
+
+    It 'runs with a keyring: <What>' -Skip:$absent -ForEach $keyring {
+        $kept = Start-UssTestKeyring
+        try {
+            $setup = "`$ErrorActionPreference = 'Stop'; Import-Module '$env:USS_TEST_MODULE'; `$s = [securestring]::new(); foreach (`$c in `$env:README_TOKEN.ToCharArray()) { `$s.AppendChar(`$c) }; `$Credential = [pscredential]::new('anna', `$s)"
+            $run = Invoke-UssTestShell "$setup; $(Complete-Readme $Code)" ($kept.Environment + @{ README_TOKEN = $source.Token })
+        }
+        finally { $kept | Stop-UssTestKeyring }
+        $run.Errors | Should -BeNullOrEmpty
+        $run.Output | Should -Match 'my-pos'
     }
 
     It 'runs with its environment: <What>' -ForEach $environment {

@@ -46,6 +46,8 @@ BeforeAll {
     $evil = 'eyJhbGciOiJub25lIn0.' + [System.Convert]::ToBase64String($random, 30, 33).Replace('+', '-').Replace('/', '_') + '.x'
     [System.Security.Cryptography.RandomNumberGenerator]::Fill($random)
     $proxyPassword = 'px/+' + [System.Convert]::ToBase64String($random, 16, 32)
+    [System.Security.Cryptography.RandomNumberGenerator]::Fill($random)
+    $wrongPassword = 'w "\/+' + [System.Convert]::ToBase64String($random, 16, 32)
 
     $tapA, $tapB = ([uri] $a.Url).Port, ([uri] $b.Url).Port | ForEach-Object { Start-CanaryTap $_ }
     $echo = Start-CanaryTap
@@ -57,6 +59,12 @@ BeforeAll {
         $secrets = @{
             'token of a' = $a.Token; 'token of b' = $b.Token; 'token of tls' = $tls.Token; 'expired token' = $expired
             'revoked token' = $revoked; 'wrong token' = $wrong; 'bearer of the echo' = $evil; 'proxy password' = $proxyPassword
+            'password of a' = $a.Password; 'password of b' = $b.Password; 'password of tls' = $tls.Password; 'wrong password' = $wrongPassword
+        }
+        $number = 0
+        foreach ($value in @(Get-CanaryValue $tapA) + @(Get-CanaryValue $tapB) | Sort-Object -Unique) {
+            $number++
+            $secrets["value $number"] = $value
         }
         $number = 0
         foreach ($bearer in @(Get-CanaryBearer $tapA) + @(Get-CanaryBearer $tapB) | Sort-Object -Unique) {
@@ -77,6 +85,7 @@ BeforeAll {
         atEcho = @{ Server = $echo.Url; Credential = $a.Credential }; echo = $echo.Url; proxy = $proxy.Url; tls = $tls.Url; tlsCredential = $tls.Credential
         urlA = $tapA.Url; urlB = $tapB.Url; token = $a.Token; proxyCredential = New-UssTestCredential 'carl' $proxyPassword
         wrong = New-UssTestCredential 'anna' $wrong; expired = New-UssTestCredential 'anna' $expired; revoked = New-UssTestCredential 'anna' $revoked
+        person = $a.Person; personB = $b.Person; wrongPerson = New-UssTestCredential 'anna' $wrongPassword; asPerson = @{ Server = $tapA.Url; Credential = $a.Person }
         VerbosePreference = 'Continue'; DebugPreference = 'Continue'; InformationPreference = 'Continue'
     }
     foreach ($name in $variables.Keys) { $runspace.SessionStateProxy.SetVariable($name, $variables[$name]) }
@@ -196,6 +205,12 @@ Describe 'A real server' {
         @{ Name = 'a disk that is full'; Fault = @{ at = 'b'; method = 'POST'; path = '/api/v1/Packages'; query = 'packageId'; count = 100; action = @{ status = @{ code = 507 } } }; Script = 'Copy-UssPackageFromServer app @copy'; Ids = 'InsufficientStorage,Copy-UssPackageFromServer' }
         @{ Name = 'a bearer that ends early'; Fault = @{ at = 'a'; path = '/versions'; count = 100; action = 'expireBearers' }; Script = 'Get-UssPackageVersion app @atA'; Ids = 'AuthenticationFailed,Get-UssPackageVersion' }
         @{ Name = 'an answer that breaks off'; Fault = @{ at = 'a'; path = '/versions'; count = 100; action = @{ reset = 5 } }; Script = 'Get-UssPackageVersion app @atA'; Ids = 'ConnectionFailed,Get-UssPackageVersion' }
+        @{ Name = 'a wrong password'; Script = 'Get-UssPersonalToken -Server $urlA -Credential $wrongPerson'; Ids = 'AuthenticationFailed,Get-UssPersonalToken' }
+        @{ Name = 'a password in place of a token'; Script = 'Connect-UssServer $urlA $person'; Ids = 'AuthenticationFailed,Connect-UssServer' }
+        @{ Name = 'a token in place of a password'; Script = 'New-UssPersonalToken x @atA'; Ids = 'AuthenticationFailed,New-UssPersonalToken' }
+        @{ Name = 'a token that ends in the past'; Script = 'New-UssPersonalToken x -Expires 2020-01-01 @asPerson'; Ids = 'InvalidArgument,New-UssPersonalToken' }
+        @{ Name = 'a token that is not there'; Script = 'Reset-UssPersonalToken nothing -Force @asPerson'; Ids = 'TokenNotFound,Reset-UssPersonalToken' }
+        @{ Name = "a person's bearer that ends early"; Fault = @{ at = 'a'; path = '/api/v1/PersonalTokens'; count = 100; action = 'expireBearers' }; Script = 'Get-UssPersonalToken @asPerson'; Ids = 'AuthenticationFailed,Get-UssPersonalToken' }
         @{ Name = 'too many wrong tokens'; Script = 'foreach ($try in 1..4) { Get-UssPackage -Server $urlB -Credential (New-Object PSCredential "bert", $wrong.Password) }'; Ids = 'AuthenticationFailed,Get-UssPackage', 'RateLimited,Get-UssPackage' }
     ) {
         if ($_.Contains('Fault')) {
@@ -213,6 +228,11 @@ Describe 'A real server' {
         $id = @(Invoke-UssServerProgram token list --user anna --data $a.Data | Where-Object { $_ -match 'revoked' })[-1] -split '\s+' | Select-Object -First 1
         Invoke-UssServerProgram token revoke $id --data $a.Data | Out-Null
         Confirm-NoSecret 'Get-UssPackage -Server $urlA -Credential $revoked' 'AuthenticationFailed,Get-UssPackage'
+    }
+
+    It 'the life of a token, whose value is shown as a secure string alone' {
+        Confirm-NoSecret '$t = New-UssPersonalToken canary @asPerson; $t; $r = $t | Reset-UssPersonalToken -Force @asPerson; $r; $c = $r | Copy-UssPersonalToken -Name copy @asPerson; $c | Format-List * -Force | Out-String; $t, $c | Revoke-UssPersonalToken -Force @asPerson; $c, $t | Remove-UssPersonalToken -Force @asPerson; Get-UssPersonalToken @asPerson; Get-UssPersonalToken nothing @asPerson' 'TokenNotFound,Get-UssPersonalToken'
+        @(Get-CanaryValue $tapA).Count | Should -BeGreaterOrEqual 3
     }
 
     It 'connections, also in another process' {
@@ -247,6 +267,10 @@ Describe 'On the way' {
         @{ Name = 'a token in place of a credential'; Script = 'Get-UssPackage -Server $urlA -Credential $token'; Ids = 'InvalidArgument,Get-UssPackage' }
         @{ Name = 'a token in place of a source credential'; Script = 'Copy-UssPackageFromServer app -SourceServer $urlA -SourceCredential $token -Server $urlB'; Ids = 'InvalidArgument,Copy-UssPackageFromServer' }
         @{ Name = 'a token in place of a proxy credential'; Script = 'Connect-UssServer $urlA -Proxy $proxy -ProxyCredential $token'; Ids = 'InvalidArgument,Connect-UssServer' }
+        @{ Name = 'a password in place of a person''s credential'; Script = 'Get-UssPersonalToken -Server $urlA -Credential $token'; Ids = 'InvalidArgument,Get-UssPersonalToken' }
+        @{ Name = 'a password for a server that is not there'; Script = 'Get-UssPersonalToken -Server http://127.0.0.1:1 -Credential $wrongPerson'; Ids = 'ConnectionFailed,Get-UssPersonalToken' }
+        @{ Name = 'a password over plain http to another machine'; Script = 'Get-UssPersonalToken -Server http://updates.example.com -Credential $wrongPerson'; Ids = 'InsecureTransport,Get-UssPersonalToken' }
+        @{ Name = 'a password to keep'; Script = 'Connect-UssServer $urlA $person -Remember'; Ids = 'AuthenticationFailed,Connect-UssServer' }
         @{ Name = 'a credential beside a connection'; Script = '$c = Connect-UssServer @atA; Get-UssPackage -Server $c -Credential $wrong; Disconnect-UssServer'; Ids = 'InvalidArgument,Get-UssPackage' }
         @{ Name = 'a proxy that wants a credential'; Status = '407 No'; Script = 'Connect-UssServer http://far.example $wrong -AllowUnencryptedAuthentication -Proxy $proxy'; Ids = 'ProxyAuthenticationRequired,Connect-UssServer' }
         @{ Name = 'a proxy that wants another credential'; Status = '407 No'; Script = 'Connect-UssServer http://far.example $wrong -AllowUnencryptedAuthentication -Proxy $proxy -ProxyCredential $proxyCredential'; Ids = 'ProxyAuthenticationRequired,Connect-UssServer' }
@@ -287,12 +311,40 @@ Describe 'A server that repeats all that it was told' {
             Confirm-NoSecret 'Invoke-UssMethod "/api/v1/x?token=$([uri]::EscapeDataString($token))" DELETE @atEcho' $invoked
         }
         Confirm-NoSecret 'Copy-UssPackageFromServer app -SourceServer $urlA -SourceCredential $atA.Credential @atEcho' "$Ids,Copy-UssPackageFromServer"
+        $tokens = switch ($Ids) { 'PackageAlreadyExists' { 'TooManyTokens' } default { $Ids } }
+        Confirm-NoSecret 'Copy-UssPersonalToken x -Name y -Server $echo -Credential $person' "$tokens,Copy-UssPersonalToken"
+        Set-Answer $echo $Status $_['Headers'] $_['Body']
+        Confirm-NoSecret 'New-UssPersonalToken x -Server $echo -Credential $person' "$Ids,New-UssPersonalToken"
         Get-CanaryTraffic $echo | Should -Match 'personalToken=.*%2F'
         Get-CanaryTraffic $echo | Should -Match ([regex]::Escape("Bearer $evil"))
     }
 }
 
 Describe 'The memory of a process' {
+    It 'holds a password no longer than the secure string and the request' -Skip:(-not $IsLinux) {
+        $mask = 0x55
+        $codes = @($a.Password.ToCharArray() | ForEach-Object { [int] $_ -bxor $mask }) -join ','
+        $made = "Import-Module '$module'; `$s = [securestring]::new(); foreach (`$x in $codes) { `$s.AppendChar([char] (`$x -bxor $mask)) }; `$c = [pscredential]::new('anna', `$s)"
+        $used = "`$null = Get-UssPersonalToken -Server '$($a.Url)' -Credential `$c; try { `$null = Get-UssPersonalToken -Server '$($b.Url)' -Credential `$c -ErrorAction Stop } catch { `$Error.Clear() }; `$s.Dispose(); `$c = `$null"
+        $part = $a.Password.Substring(8, 28)
+        $parts = $part, [System.Text.Encoding]::Latin1.GetString([System.Text.Encoding]::Unicode.GetBytes($part))
+        $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
+        foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', "$made; $used; [Console]::Out.WriteLine('READY'); [void] [Console]::In.ReadLine()") { $start.ArgumentList.Add($argument) }
+        $start.RedirectStandardOutput = $start.RedirectStandardInput = $true
+        $process = [System.Diagnostics.Process]::Start($start)
+        try {
+            do { $line = $process.StandardOutput.ReadLine() } until ($line -eq 'READY' -or $null -eq $line)
+            $line | Should -Be 'READY'
+            $found = Measure-CanaryMemory $process.Id $parts
+            $found.Bytes | Should -BeGreaterThan 10MB
+            "$(foreach ($part in $parts) { $found[$part] })" | Should -Be '0 0'
+        }
+        finally {
+            $process.StandardInput.Close()
+            $process.WaitForExit()
+        }
+    }
+
     It 'holds the token no longer than the secure string, the connection and the request' -Skip:(-not $IsLinux) {
         # Neither a command line nor a variable of the environment holds it: it is put together inside.
         $mask = 0x55

@@ -146,7 +146,7 @@ Describe 'Help' {
             foreach ($example in (Get-Help $_ -Full).examples.example) {
                 # Filled in, as in the guide: the servers' addresses, and the tokens.
                 $code = $example.code.Replace('http://localhost:8060', $a.Url).Replace('http://localhost:8061', $b.Url)
-                $code = $code.Replace('your_username@example.com', 'anna').Replace('token_hash', $a.Token)
+                $code = $code.Replace('your_username@example.com', 'anna').Replace('token_hash', $a.Token).Replace('your_password', $a.Password)
                 $code = $code -replace "(-Server $([regex]::Escape($b.Url)) -Credential )\`$credential", '$1$other'
                 $other = $b.Credential
                 $null = $other
