@@ -60,6 +60,20 @@ pub enum SecretKind {
     Password,
 }
 
+impl SecretKind {
+    /// What no message may hold: the secret, and as JSON has it, where it is sent so.
+    fn secrets(self, secret: &Secret) -> Vec<Secret> {
+        let mut secrets = vec![secret.clone()];
+        if self == Self::Password
+            && let Ok(quoted) = serde_json::to_string(secret.expose()).map(Secret::new)
+        {
+            let escaped = quoted.expose().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+            secrets.extend(escaped.map(|escaped| Secret::new(escaped.to_owned())));
+        }
+        secrets
+    }
+}
+
 /// How a secret is exchanged for a bearer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
@@ -274,10 +288,9 @@ impl Connection {
     async fn sign(&self, log: &Log, refused: Option<u64>) -> Result<(Signature, Option<u64>), Error> {
         let Some(signer) = self.signer(log).await else { return Ok((Signature::default(), None)) };
         let bearer = self.bearer(signer, log, refused).await?;
-        let signature = Signature {
-            authorization: Some(bearer.exchanged.authorization.clone()),
-            secrets: vec![signer.credential.token.clone(), bearer.exchanged.token.clone()],
-        };
+        let mut secrets = signer.exchange.kind.secrets(&signer.credential.token);
+        secrets.push(bearer.exchanged.token.clone());
+        let signature = Signature { authorization: Some(bearer.exchanged.authorization.clone()), secrets };
         Ok((signature, Some(bearer.generation)))
     }
 
@@ -423,7 +436,7 @@ async fn exchange(
         request.headers.insert("content-type", HeaderValue::from_static("application/json"));
         request.body = Body::Bytes(Bytes::from_owner(person(user_name, secret)?));
     }
-    let signature = Signature { authorization: None, secrets: vec![secret.clone()] };
+    let signature = Signature { authorization: None, secrets: exchange.kind.secrets(secret) };
     let fetched = transport.fetch(&log, &request, &signature, MAX_EXCHANGE).await;
     let answer = fetched.map_err(|error| match (exchange.kind, error.kind()) {
         (SecretKind::Password, ErrorKind::AuthenticationFailed) => error.with_hint(

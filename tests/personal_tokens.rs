@@ -174,8 +174,6 @@ fn a_server_that_does_not_tell_when_a_token_ends_is_told_apart_from_never() {
             (ResponseTemplate::new(200).set_body_json(json!({ "user": {}, "personalTokenExpires": null })), true),
             (ResponseTemplate::new(200).set_body_json(json!({ "user": {} })), false),
             (ResponseTemplate::new(404), false),
-            // A token that may only read.
-            (ResponseTemplate::new(403), false),
         ] {
             let server = MockServer::start().await;
             let bearer = json!({ "token": "b", "tokenExpires": "2099-01-01T00:00:00Z" });

@@ -32,6 +32,8 @@ fn forms() -> Vec<String> {
         let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let middle = &secret[..20];
         forms.extend([middle.to_owned(), utf8_percent_encode(middle, NON_ALPHANUMERIC).to_string()]);
+        // The end, too: what is escaped stands at the start.
+        forms.push(secret[secret.len() - 16..].to_owned());
         forms.push(BASE64_STANDARD_NO_PAD.encode(&secret[..18]));
         forms.push(BASE64_STANDARD_NO_PAD.encode(&utf16[..36]));
         forms.push(middle.chars().flat_map(|c| [c, '\0']).collect());
@@ -48,6 +50,9 @@ fn echo(secrets: &[&str]) -> String {
     let utf16 = |text: &str| text.chars().flat_map(|c| [c, '\0']).collect::<String>();
     let each = |secret: &str| {
         let encoded = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+        // A JSON body in a URL, as a proxy's page may have it.
+        let json = serde_json::to_string(secret).unwrap();
+        let encoded = format!("{encoded} {}", utf8_percent_encode(&json, NON_ALPHANUMERIC));
         let basic = BASE64_STANDARD.encode(format!("u:{secret}"));
         let plain = BASE64_STANDARD.encode(secret);
         format!("{secret} {encoded} {} {basic} {plain} {}", encoded.to_lowercase(), utf16(secret))

@@ -130,8 +130,8 @@ impl UpdateService {
         connection.sign_in(context.log()).await.map_err(signing_in)?;
         let told_end = match self.account(context).await {
             Ok(account) => account.personal_token_expires,
-            // A server without this call, or one that keeps it from client services, signs in all the same.
-            Err(error) if matches!(error.http_status(), Some(403..=405)) => None,
+            // A server without this call signs in all the same.
+            Err(error) if matches!(error.http_status(), Some(404 | 405)) => None,
             Err(error) => return Err(signing_in(error)),
         };
         // Asked again: the account call may have found the bearer refused and renewed it.
