@@ -327,6 +327,10 @@ async fn every_page_fits_narrow_and_wide_in_light_and_dark_and_asks_no_other_ser
         "/audit",
         "/account",
         "/nowhere",
+        "/settings/tokens",
+        "/settings/tokens/generate",
+        "/settings/methods/environment/control/stopenv",
+        "/environments",
     ];
     pages.extend(signed_in.map(str::to_owned));
     pages.extend(["edit", "copy", "regenerate", "revoke", "remove"].map(|page| format!("/tokens/{id}/{page}")));
@@ -342,7 +346,7 @@ async fn every_page_fits_narrow_and_wide_in_light_and_dark_and_asks_no_other_ser
             let faint = browser.js(include_str!("browser/contrast.js")).await;
             assert_eq!(faint, json!([]), "{path} at {width}, dark: {dark}");
             let nameless = "return [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')] \
-                            .filter((e) => !(e.labels?.length || e.innerText.trim() || e.textContent.trim())).map((e) => e.outerHTML)";
+                            .filter((e) => !(e.labels?.length || e.getAttribute('aria-labelledby') || e.innerText.trim() || e.textContent.trim())).map((e) => e.outerHTML)";
             assert_eq!(browser.js(nameless).await, json!([]), "{path}: without a name to hear");
         }
     }
@@ -356,4 +360,95 @@ async fn every_page_fits_narrow_and_wide_in_light_and_dark_and_asks_no_other_ser
     assert_eq!(foreign, Vec::<String>::new());
     let complaints: Vec<_> = browser.complaints().await.into_iter().filter(|line| !line.contains("404")).collect();
     assert_eq!(complaints, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn access_tokens_are_generated_edited_copied_and_removed_with_the_password() {
+    let server = Server::start_with(&["--demo", "--state-time", "0"]);
+    person(server.data(), "ada", &[]);
+    let Some(browser) = Browser::start(&server.url).await else { return };
+    browser.sign_in("ada", PASSWORD).await;
+    let shown = async || browser.js("return document.querySelector('#value').value").await.as_str().unwrap().to_owned();
+    let call = async |method: &str, value: &str| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("envName", "my-project"), ("session", value)])
+            .finish();
+        let path = format!("/1.0/environment/control/rest/{method}?{query}");
+        let answer = server.request(reqwest::Method::GET, &path).send().await.unwrap();
+        support::json(answer, 200).await["result"].as_i64().unwrap()
+    };
+
+    browser.open("/settings/tokens").await;
+    browser.follow_text("Generate").await;
+    browser.type_into("#description", "stop <b>at night</b>").await;
+    browser.type_into("#expires", "31-02-2999").await;
+    browser.find("#set-custom").await.click().await.unwrap();
+    browser.type_into("#search", "control stopenv").await;
+    browser.find("#environment-control-stopenv").await.click().await.unwrap();
+    browser.type_into("#search", "").await;
+    browser.find("#only-checked").await.click().await.unwrap();
+    browser.until("[...document.querySelectorAll('.method')].filter((m) => m.checkVisibility()).length === 1").await;
+    browser.follow("main button.primary").await;
+    assert!(browser.has("#expires-error").await);
+    browser.type_into("#expires", "31-12-2999").await;
+    browser.type_into("#password", "not the password").await;
+    browser.follow("main button.primary").await;
+    assert!(browser.has("#password-error").await && !browser.has("#expires-error").await);
+    assert_eq!(browser.js("return document.querySelector('#password').value").await, "");
+    browser.type_into("#password", PASSWORD).await;
+    browser.follow("main button.primary").await;
+    let value = shown().await;
+    assert_eq!(call("stopenv", &value).await, 0);
+    assert_ne!(call("startenv", &value).await, 0, "only what was checked");
+    browser.open("/environments").await;
+    let table = browser.find("tbody").await.text().await.unwrap();
+    assert!(table.contains("my-project") && table.contains("Stopped"), "{table}");
+
+    browser.open("/settings/tokens").await;
+    let row = browser.find("tbody tr").await.text().await.unwrap();
+    for part in ["stop <b>at night</b>", "Custom, 1 method", "31-12-2999", "Active"] {
+        assert!(row.contains(part), "{part}: {row}");
+    }
+    browser.find("tbody tr td[data-label=API]").await.click().await.unwrap();
+    browser.follow_text("Copy").await;
+    browser.type_into("#password", PASSWORD).await;
+    browser.follow("main button.primary").await;
+    assert_eq!(call("getenvinfo", &shown().await).await.signum(), 1, "the copy may no more");
+    browser.open("/settings/tokens").await;
+    browser.find("tbody tr:nth-child(2) td[data-label=API]").await.click().await.unwrap();
+    browser.follow_text("Edit").await;
+    browser.find("#set-extended-access").await.click().await.unwrap();
+    browser.type_into("#password", PASSWORD).await;
+    browser.follow("main button.primary").await;
+    assert_eq!(call("startenv", &value).await, 0, "edited, it may more");
+
+    browser.find("tbody tr:nth-child(2) td[data-label=API]").await.click().await.unwrap();
+    browser.follow_text("Edit").await;
+    browser.follow_text("Regenerate the token").await;
+    browser.type_into("#password", PASSWORD).await;
+    browser.follow("main button.primary").await;
+    assert_ne!(shown().await, value);
+    assert_ne!(call("stopenv", &value).await, 0, "the old value is void");
+
+    // Both rows, by Shift with the mouse; then with the keyboard alone.
+    browser.open("/settings/tokens").await;
+    let choose = "const [first, second] = document.querySelectorAll('tbody td[data-label=API]'); \
+                  first.click(); second.dispatchEvent(new MouseEvent('click', { bubbles: true, shiftKey: true })); \
+                  return document.querySelectorAll('input[data-row]:checked').length";
+    assert_eq!(browser.js(choose).await, 2);
+    assert_eq!(browser.js("return document.querySelector('[data-needs=one]').disabled").await, true);
+    let toggle = "document.querySelector('tbody td[data-label=API]') \
+                  .dispatchEvent(new MouseEvent('click', { bubbles: true, ctrlKey: true })); \
+                  return document.querySelectorAll('input[data-row]:checked').length";
+    assert_eq!(browser.js(toggle).await, 1);
+    browser.open("/settings/tokens").await;
+    browser.tab_to("id").await;
+    browser.press(SPACE).await;
+    browser.tab_to("id").await;
+    browser.press(SPACE).await;
+    browser.find("[data-needs=some]").await.send_keys(ENTER).await.unwrap();
+    browser.until("document.querySelector('h1').innerText === 'Remove these tokens?'").await;
+    browser.type_into("#password", PASSWORD).await;
+    browser.leave(browser.press(ENTER)).await;
+    assert!(browser.text().await.contains("No access tokens yet"));
 }

@@ -26,7 +26,6 @@ impl Fields {
     }
 
     /// All values of this name.
-    #[allow(dead_code, reason = "the access tokens' pages call it")]
     pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
     }

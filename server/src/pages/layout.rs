@@ -13,10 +13,14 @@ use crate::store::tokens::Status;
 pub enum Place {
     /// What the server holds.
     Packages,
+    /// The platform side's.
+    Environments,
     /// Who did what.
     Audit,
     /// The user menu's.
     PersonalTokens,
+    /// The settings'.
+    AccessTokens,
     /// One's own.
     Account,
 }
@@ -75,6 +79,7 @@ fn top(visitor: &Visitor, here: Place) -> Markup {
                 (mark())
                 nav aria-label="Main" {
                     (link(Place::Packages, "/packages", "Packages"))
+                    (link(Place::Environments, "/environments", "Environments"))
                     @if visitor.user.admin { (link(Place::Audit, "/audit", "Audit")) }
                 }
                 details.menu {
@@ -83,6 +88,7 @@ fn top(visitor: &Visitor, here: Place) -> Markup {
                         p.soft { "Signed in as " strong { (visitor.user.name) } }
                         nav aria-label="User" {
                             (link(Place::PersonalTokens, "/tokens", "Personal Tokens"))
+                            (link(Place::AccessTokens, "/settings/tokens", "Access Tokens"))
                             (link(Place::Account, "/account", "Account"))
                         }
                         form method="post" action="/sign-out" {

@@ -5,16 +5,18 @@
 //! visitor   who looks: the session behind a cookie, or somebody who has none yet
 //! form      what was sent: from this site, with this session's token, once
 //! layout    the frame of every page; field: a labelled input with its hint and error; when: times for people
-//! sign_in, setup, account, personal_tokens, packages, audit: one group of pages each
+//! sign_in, setup, account, personal_tokens, access_tokens, packages, environments, audit: one group of pages each
 //! ```
 //!
 //! Every page works with plain forms and links; the script adds copying, filtering while one types, and selecting with
 //! Shift and Ctrl. GET changes nothing. No page asks any other origin for anything: the policy below forbids it, and
 //! has no exception for inline style or script.
 
+mod access_tokens;
 mod account;
 mod assets;
 mod audit;
+mod environments;
 mod field;
 mod form;
 mod layout;
@@ -66,6 +68,14 @@ pub fn router() -> Router<App> {
         .route("/tokens/{id}/regenerate", get(personal_tokens::ask_regenerate).post(personal_tokens::regenerate))
         .route("/tokens/{id}/revoke", get(personal_tokens::ask_revoke).post(personal_tokens::revoke))
         .route("/tokens/{id}/remove", get(personal_tokens::ask_remove).post(personal_tokens::remove))
+        .route("/settings/tokens", get(access_tokens::list))
+        .route("/settings/tokens/generate", get(access_tokens::new).post(access_tokens::create))
+        .route("/settings/tokens/edit", get(access_tokens::edit).post(access_tokens::save))
+        .route("/settings/tokens/copy", get(access_tokens::copy).post(access_tokens::create_copy))
+        .route("/settings/tokens/regenerate", get(access_tokens::ask_regenerate).post(access_tokens::regenerate))
+        .route("/settings/tokens/remove", get(access_tokens::ask_remove).post(access_tokens::remove))
+        .route("/settings/methods/{group}/{service}/{name}", get(access_tokens::document))
+        .route("/environments", get(environments::list))
         .route("/packages", get(packages::list))
         .route("/packages/{id}", get(packages::one))
         .route("/packages/{id}/{version}/download", get(packages::download))

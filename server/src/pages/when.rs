@@ -38,7 +38,6 @@ pub fn iso_day(micros: i64) -> String {
 }
 
 /// `31-12-2026`, as the platform's page writes days.
-#[allow(dead_code, reason = "the access tokens' pages call it")]
 pub fn dashed_day(micros: i64) -> String {
     format(micros, "%d-%m-%Y")
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 pub use state::{Change, State};
-pub use store::{Environment, Node};
+pub use store::{Environment, Node, list as those_of};
 
 use super::answer::{Answer, Outcome, Refusal, code};
 use super::authentication::confirm;
