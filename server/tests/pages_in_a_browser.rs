@@ -345,7 +345,7 @@ async fn every_page_fits_narrow_and_wide_in_light_and_dark_and_asks_no_other_ser
             assert_eq!(browser.js(fits).await, width, "{path} at {width}");
             let faint = browser.js(include_str!("browser/contrast.js")).await;
             assert_eq!(faint, json!([]), "{path} at {width}, dark: {dark}");
-            let nameless = "return [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')] \
+            let nameless = "return [...document.querySelectorAll('input:not([type=hidden], [aria-hidden]), select, textarea, button, a')] \
                             .filter((e) => !(e.labels?.length || e.getAttribute('aria-labelledby') || e.innerText.trim() || e.textContent.trim())).map((e) => e.outerHTML)";
             assert_eq!(browser.js(nameless).await, json!([]), "{path}: without a name to hear");
         }

@@ -72,7 +72,7 @@ fn distance(micros: i64, now: i64) -> String {
         _ if size < HOUR => (size / MINUTE, "minute"),
         _ if size < 2 * DAY => (size / HOUR, "hour"),
         _ if size < 60 * DAY => (size / DAY, "day"),
-        _ if size < 730 * DAY => (size / (30 * DAY + 10 * HOUR), "month"),
+        _ if size < 730 * DAY => ((size + 15 * DAY) / (30 * DAY + 10 * HOUR), "month"),
         _ => (size / (365 * DAY), "year"),
     };
     let plural = if count == 1 { "" } else { "s" };
@@ -100,7 +100,7 @@ mod tests {
             (-90 * MINUTE, "1 hour ago"),
             (47 * HOUR, "in 47 hours"),
             (12 * DAY + HOUR, "in 12 days"),
-            (-90 * DAY, "2 months ago"),
+            (-90 * DAY, "3 months ago"),
             (365 * DAY, "in 12 months"),
             (900 * DAY, "in 2 years"),
         ] {
