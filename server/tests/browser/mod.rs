@@ -233,7 +233,9 @@ impl Browser {
         let messages = log.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap());
         let messages = messages.map(|text| serde_json::from_str::<Value>(text).unwrap()["message"].clone());
         let sent = messages.filter(|message| message["method"] == "Network.requestWillBeSent");
-        sent.map(|message| message["params"]["request"]["url"].as_str().unwrap().to_owned()).collect()
+        let urls = sent.map(|message| message["params"]["request"]["url"].as_str().unwrap().to_owned());
+        // The window that a browser begins with is a page of its own.
+        urls.filter(|url| !url.starts_with("chrome://")).collect()
     }
 
     /// What the browser complained of: refused by the policy, or failed.
