@@ -25,6 +25,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   demo                               the main job on this machine: two servers, one copy, seen from PowerShell
+  demo platform                      an access token that stops and starts environments, and nothing else
   test                               everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
   bench [NAME] [--runs N] [--size BYTES]
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = process::clean_up_on_interrupt().and_then(|()| match words.as_slice() {
         ["demo"] => demo::run(),
+        ["demo", "platform"] => demo::platform::run(),
         ["bench", options @ ..] => bench::run(options),
         ["lint"] => lint::run(),
         ["test"] => test::run(),

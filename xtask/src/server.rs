@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -30,10 +30,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on `data` and waits for its first line, which says where it listens.
     pub(crate) fn start(program: &Path, data: &Path) -> Result<Self> {
+        Self::start_with(program, data, &[])
+    }
+
+    /// The same with options of `serve`.
+    pub(crate) fn start_with(program: &Path, data: &Path, options: &[&str]) -> Result<Self> {
         std::fs::create_dir_all(data)?;
         let log = data.join("server.log");
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut running = Running::start(&mut command)?;
         let mut line = String::new();
@@ -71,6 +76,17 @@ impl Server {
         add.extend((role == Role::Publisher).then_some("--admin"));
         self.command(&add)?;
         self.command(&["token", "create", "--user", user, "--name", name])
+    }
+
+    /// Makes a user who signs in with a password.
+    pub(crate) fn person(&self, user: &str, password: &str) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["user", "add", user, "--email", &format!("{user}@example.com"), "--password-stdin", "--data"]);
+        let mut child = command.arg(&self.data).stdin(Stdio::piped()).spawn()?;
+        // Dropped at once: the command reads to the end of the line.
+        child.stdin.take().ok_or("uss-server has no stdin")?.write_all(format!("{password}\n").as_bytes())?;
+        let status = child.wait()?;
+        if status.success() { Ok(()) } else { Err(format!("uss-server user add failed ({status})").into()) }
     }
 
     /// Makes a package and adds it. `size` bytes of payload, incompressible.

@@ -1,8 +1,10 @@
-//! `cargo xtask demo`: the main job, on a fresh machine.
+//! `cargo xtask demo`: the main job, on a fresh machine; `cargo xtask demo platform`: environments and access tokens.
 //!
 //! Two servers of the release build (no faults) on free loopback ports, with sample packages, users and tokens of their
-//! own; `demo.ps1` then does what an administrator would do. Nothing is left: servers, data and staged module are
+//! own; `packages.ps1` then does what an administrator would do. Nothing is left: servers, data and staged module are
 //! owned by values of this file, also when a step fails or someone presses Ctrl-C.
+
+pub(crate) mod platform;
 
 use std::{
     path::Path,
@@ -73,6 +75,17 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// A PowerShell process that runs a demo's script from a folder, beside what draws it.
+fn script(pwsh: &Path, folder: &Path, text: &str) -> Result<Command> {
+    let script = folder.join("demo.ps1");
+    std::fs::write(&script, text)?;
+    std::fs::write(folder.join("screen.ps1"), include_str!("screen.ps1"))?;
+    let mut command = Command::new(pwsh);
+    // Interactive in name only, as some hosts draw no progress otherwise: stdin is empty.
+    command.args(["-NoLogo", "-NoProfile", "-File"]).arg(&script);
+    Ok(command)
+}
+
 struct Demo<'a> {
     folder: &'a Path,
     headquarters: &'a Server,
@@ -84,11 +97,7 @@ impl Demo<'_> {
     fn through_powershell(&self, pwsh: &Path, library: &Path, terminal: Terminal) -> Result<()> {
         let modules = stage::stage(library, &self.folder.join("modules"))?;
         let module = modules.iter().find(|module| module.ends_with("Uss")).ok_or("the module Uss was not staged")?;
-        let script = self.folder.join("demo.ps1");
-        std::fs::write(&script, include_str!("demo.ps1"))?;
-        let mut command = Command::new(pwsh);
-        // Interactive in name only, as some hosts draw no progress otherwise: stdin is empty.
-        command.args(["-NoLogo", "-NoProfile", "-File"]).arg(&script);
+        let mut command = script(pwsh, self.folder, include_str!("packages.ps1"))?;
         command.arg("-Module").arg(module.join("Uss.psd1"));
         command.args(["-Headquarters", &self.headquarters.address, "-Store", &self.store.address]);
         command.arg("-ServerProgram").arg(self.headquarters.program()).args(["-TokenId", &self.token_id()?]);
@@ -102,12 +111,12 @@ impl Demo<'_> {
         if status.success() { Ok(()) } else { Err(format!("the demo's script failed ({status})").into()) }
     }
 
-    /// Without PowerShell: `demo.c`, compiled against the library.
+    /// Without PowerShell: `packages.c`, compiled against the library.
     fn through_c(&self, library: &Path, terminal: Terminal) -> Result<()> {
         let folder = library.parent().ok_or("the library has no folder")?;
         let source = self.folder.join("demo.c");
         let program = self.folder.join("demo");
-        std::fs::write(&source, include_str!("demo.c"))?;
+        std::fs::write(&source, include_str!("packages.c"))?;
         let mut compile = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
         compile.arg("-O1").arg(&source).arg("-o").arg(&program).arg("-I").arg(workspace::root().join("include"));
         compile.arg("-L").arg(folder).arg("-luss").arg(format!("-Wl,-rpath,{}", folder.display()));

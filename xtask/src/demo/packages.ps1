@@ -11,21 +11,8 @@ param(
 )
 Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
-$escape = [char] 27
 
-function Write-Chapter([int] $Number, [string] $Text) {
-    if ($Plain) { Write-Host "`n== $Number. $Text`n"; return }
-    $rule = [string]::new([char] 0x2500, [Math]::Max(4, 92 - $Text.Length))
-    Write-Host "`n  $escape[1;36m$Number  $Text$escape[0m  $escape[2m$rule$escape[0m`n"
-}
-
-# Shows the command as it is typed, then runs it; keeps what it wrote in $result and shows it.
-function Show([scriptblock] $Command) {
-    $text = $Command.ToString().Trim()
-    Write-Host $(if ($Plain) { "PS> $text" } else { "  $escape[32mPS>$escape[0m $escape[1m$text$escape[0m" })
-    $script:result = @(. $Command)
-    if ($script:result.Count) { $script:result | Out-Host }
-}
+. $PSScriptRoot/screen.ps1
 
 # Without a terminal PowerShell draws no progress: the copy runs in a runspace whose progress is written as lines.
 function Show-WithProgressLines([scriptblock] $Command) {
@@ -54,16 +41,6 @@ function Show-WithProgressLines([scriptblock] $Command) {
     }
     finally { $shell.Dispose() }
     $script:result | Out-Host
-}
-
-function Write-Fact([string] $Text, [bool] $Good = $true) {
-    if ($Plain) { Write-Host $Text; return }
-    $sign = if ($Good) { "$escape[32m$([char] 0x2713)" } else { "$escape[31m$([char] 0x2717)" }
-    Write-Host "  $sign$escape[0m $Text"
-}
-
-function New-Credential([string] $UserName, [string] $Token) {
-    [pscredential]::new($UserName, (ConvertTo-SecureString $Token -AsPlainText -Force))
 }
 
 function uss-server { & $ServerProgram @args }
@@ -113,14 +90,7 @@ if (@($result | Where-Object Status -NE 'Skipped').Count) { throw 'Nothing shoul
 
 Write-Chapter 7 'The administrator at headquarters revokes the token'
 Show { uss-server token revoke $TokenId --data $HeadquartersData }
-Write-Host $(if ($Plain) { "PS> Get-UssPackageVersion bundle/my-pos -Server `$Headquarters" } else { "  $escape[32mPS>$escape[0m $escape[1mGet-UssPackageVersion bundle/my-pos -Server `$Headquarters$escape[0m" })
-$refusal = $null
-try { $null = Get-UssPackageVersion bundle/my-pos -Server $Headquarters -ErrorAction Stop }
-catch { $refusal = $_ }
-if ($null -eq $refusal) { throw 'A revoked token was accepted.' }
-Write-Fact "refused: $($refusal.FullyQualifiedErrorId)" $false
-Write-Host "    $($refusal.Exception.Message)"
-if ($refusal.ErrorDetails -and $refusal.ErrorDetails.RecommendedAction) { Write-Host "    $($refusal.ErrorDetails.RecommendedAction)" }
+Show-Refusal { Get-UssPackageVersion bundle/my-pos -Server $Headquarters }
 
 Write-Host ''
 Write-Fact ('Done in {0:0} s; the servers and their data are removed. Your turn: cargo xtask stage --out modules' -f ([DateTime]::UtcNow - $started).TotalSeconds)

@@ -1,0 +1,59 @@
+# The platform demo's script: a token for one job, shown as typed, with what comes of it.
+param(
+    [Parameter(Mandatory)] [string] $Module,
+    [Parameter(Mandatory)] [string] $Platform,
+    [switch] $Plain
+)
+Set-StrictMode -Version Latest
+$ErrorActionPreference = 'Stop'
+. $PSScriptRoot/screen.ps1
+
+function Wait-State([string] $State) {
+    foreach ($try in 1..100) {
+        if ((Get-VapEnvironment my-project).Status -eq $State) { return }
+        [System.Threading.Thread]::Sleep(200)
+    }
+    throw "my-project did not become $State."
+}
+
+$started = [DateTime]::UtcNow
+Import-Module $Module
+$login = New-Credential 'ada' $env:DEMO_PASSWORD
+$password = $login.Password
+
+Write-Chapter 1 'Sign in with login and password, to manage tokens'
+Show { Connect-VapPlatform $Platform -Credential $login -SignIn }
+Show { Get-VapEnvironment }
+
+Write-Chapter 2 'A token that may stop and start environments, and nothing else'
+Show { $token = New-VapToken 'nightly stop' -Method environment/control/stopenv, environment/control/startenv -Expires ([DateTime]::UtcNow.AddDays(90)) -Password $password }
+Show { $token | Select-Object Id, Description, Expires, Methods }
+Show { $robot = [pscredential]::new('robot', $token.Value) }
+
+Write-Chapter 3 'A script stops my-project with it'
+Show { Stop-VapEnvironment my-project -Server $Platform -Credential $robot }
+Wait-State 'Down'
+Show { Get-VapEnvironment my-project }
+Write-Fact 'my-project is down.'
+
+Write-Chapter 4 'The same by one URL, as a browser or curl would'
+Show { Start-VapEnvironment my-project -Wait }
+$value = $robot.GetNetworkCredential().Password
+Show { Invoke-RestMethod "$Platform/1.0/environment/control/rest/stopenv?envName=my-project&session=$([uri]::EscapeDataString($value))" }
+if ($result[0].result -ne 0) { throw 'The URL did not stop the environment.' }
+Wait-State 'Down'
+Write-Fact 'result 0: my-project is down again.'
+
+Write-Chapter 5 'What the token does not hold is refused'
+Show-Refusal { Invoke-VapMethod environment/control/getenvs -Server $Platform -Credential $robot }
+if ($refusal.FullyQualifiedErrorId -notlike 'Vap.8202,*') { throw 'It should have been refused by the API set.' }
+
+Write-Chapter 6 'A new value for the token: the old one dies at once'
+Show { $renewed = Reset-VapToken $token.Id -Password $password -Force }
+Show-Refusal { Start-VapEnvironment my-project -Server $Platform -Credential $robot }
+Show { Start-VapEnvironment my-project -Server $Platform -Credential ([pscredential]::new('robot', $renewed.Value)) }
+Wait-State 'Running'
+Write-Fact 'The new value starts it.'
+
+Write-Host ''
+Write-Fact ('Done in {0:0} s; the server and its data are removed.' -f ([DateTime]::UtcNow - $started).TotalSeconds)
