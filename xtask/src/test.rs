@@ -55,8 +55,11 @@ pub(crate) fn run() -> Result<()> {
         run.step("Rust", || rust(&built));
         run.with_powershell(&built);
     }
-    run.step("demo", || demo(None));
-    run.step("demo without PowerShell", || demo(Some("/nonexistent")));
+    run.step("demo", || demo(&[], None));
+    run.step("demo without PowerShell", || demo(&[], Some("/nonexistent")));
+    if pwsh::find().is_ok() {
+        run.step("demo platform", || demo(&["platform"], None));
+    }
     run.finish()
 }
 
@@ -127,17 +130,17 @@ fn rust(built: &Built) -> Result<Tally> {
     Ok(reader.finish(status.success()))
 }
 
-/// The README's first command: it succeeds, shows the token refused, and leaves nothing behind.
-fn demo(pwsh: Option<&str>) -> Result<Tally> {
+/// The README's first command: it succeeds, shows a token refused, and leaves nothing behind.
+fn demo(which: &[&str], pwsh: Option<&str>) -> Result<Tally> {
     let mut refused = false;
     let mut command = cargo();
-    command.args(["xtask", "demo"]).envs(pwsh.map(|pwsh| ("USS_PWSH", pwsh)));
+    command.args(["xtask", "demo"]).args(which).envs(pwsh.map(|pwsh| ("USS_PWSH", pwsh)));
     let status = process::stream(&mut command, |line| refused |= line.contains("refused"))?;
     if !status.success() {
         return Err(format!("cargo xtask demo failed ({status})").into());
     }
     if !refused {
-        return Err("the demo did not show the revoked token refused".into());
+        return Err("the demo did not show a token refused".into());
     }
     let left = std::fs::read_dir(workspace::scratch()?)?
         .filter_map(std::result::Result::ok)
