@@ -565,14 +565,18 @@ int32_t uss_secret_take(uint64_t secret,
  *     wait (boolean, false if not given): Waits until each state is reached, and not only until the platform
  *       answers.
  *     limit (optional seconds): How long that may take, for each; 900 if not given.
- *   Rows: Vap.Environment, as each is then; an error item for one that failed.
+ *     show (boolean, false if not given): Gives each environment as it is then, which needs a token that may
+ *       read it; waiting does so anyway.
+ *   Rows: Vap.Environment as each is then, if asked for; an error item for one that failed.
  *
  * platform-restart
  *   Restarts nodes of environments.
  *     connection (id of a connection): The platform.
  *     name (list of texts, one at least): The environments.
  *     nodeId (optional whole number): One node of one environment; all nodes if not given.
- *   Rows: Vap.Environment, as each is then; an error item for one that failed.
+ *     show (boolean, false if not given): Gives each environment as it is then, which needs a token that may
+ *       read it.
+ *   Rows: Vap.Environment as each is then, if asked for; an error item for one that failed.
  *
  * platform-tokens
  *   The account's access tokens, without their values.

@@ -86,6 +86,19 @@ fn a_token_for_stopping_and_starting_does_that_and_nothing_else() {
 }
 
 #[test]
+fn a_token_that_may_stop_and_not_look_stops() {
+    let server = start("1");
+    let (platform, _) = with_token(&server, &methods(&["environment/control/stopenv"]));
+    block_on(platform.change_environment_unseen(&context(), "my-project", Action::Stop)).unwrap();
+    assert_eq!(server.requests("POST /1.0/environment/control/rest/getenvinfo"), 0);
+    let (seeing, _) = with_token(&server, &everything());
+    let stopped = block_on(seeing.environment(&context(), "my-project")).unwrap();
+    assert!(matches!(stopped.status, Status::Down | Status::Stopping), "{stopped:?}");
+    let error = block_on(platform.change_environment_unseen(&context(), "nowhere", Action::Stop)).unwrap_err();
+    assert_eq!((platform_code(&error), error.target()), (Some(11), "nowhere"));
+}
+
+#[test]
 fn a_token_lives_from_create_to_delete() {
     let server = start("1");
     let (platform, context) = (ada(&server), context());

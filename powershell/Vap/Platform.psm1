@@ -53,8 +53,9 @@ function Set-VapState {
     foreach ($name in $Names) { $Fields += 'name', $name }
     if ($Bound['Wait']) { $Fields += 'wait', 'true' }
     if ($Bound.ContainsKey('WaitTimeoutSec')) { $Fields += 'limit', $Bound['WaitTimeoutSec'] }
-    $shown = $Bound['Wait'] -or $Bound['PassThru']
-    Invoke-VapCommand $Cmdlet $Bound $Command $Fields | ForEach-Object { if ($shown) { $_ } }
+    # Only then: a token that may stop environments need not be one that may look at them.
+    if ($Bound['PassThru']) { $Fields += 'show', 'true' }
+    Invoke-VapCommand $Cmdlet $Bound $Command $Fields
 }
 
 function Invoke-VapCall {

@@ -199,16 +199,32 @@ impl Platform {
         action: Action,
         limit: Option<Duration>,
     ) -> Result<Environment, Error> {
+        let lost = self.send_change(context, name, action).await?;
+        self.await_environment(context, name, action.goal(), lost, limit).await
+    }
+
+    /// The same for a token that may do this and no more: once the platform has answered, no state is read.
+    ///
+    /// # Errors
+    /// As [`Platform::change_environment`], which is what happens when no answer came.
+    pub async fn change_environment_unseen(&self, context: &Context, name: &str, action: Action) -> Result<(), Error> {
+        match self.send_change(context, name, action).await? {
+            None => Ok(()),
+            lost => self.await_environment(context, name, action.goal(), lost, None).await.map(drop),
+        }
+    }
+
+    /// Sends a change, once. A failure that is given is one of the way: whether it was done is not known.
+    async fn send_change(&self, context: &Context, name: &str, action: Action) -> Result<Option<Failure>, Error> {
         let call = Call::new(action.method()).with("envName", name);
-        let lost = match self.try_call(context, &call).await {
-            Ok(_) => None,
+        match self.try_call(context, &call).await {
+            Ok(_) => Ok(None),
             Err(failure) if failure.may_be_done => {
                 context.log().verbose(|| format!("{} Its state is read instead.", failure.error.message()));
-                Some(failure)
+                Ok(Some(failure))
             }
-            Err(failure) => return Err(failure.error.with_target(name)),
-        };
-        self.await_environment(context, name, action.goal(), lost, limit).await
+            Err(failure) => Err(failure.error.with_target(name)),
+        }
     }
 
     /// Restarts all nodes of an environment, or one.

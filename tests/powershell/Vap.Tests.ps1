@@ -173,6 +173,14 @@ Describe 'Environments' {
         (Get-Failure { Restart-VapEnvironment 'my-project' -NodeId 1 -ErrorAction Stop @atA }).FullyQualifiedErrorId | Should -Be 'Vap.5,Restart-VapEnvironment'
     }
 
+    It 'a token that may stop, and not look, stops' {
+        $narrow = New-VapToken 'stop' -Method environment/control/stopenv -Server $a.Url -Credential $login
+        $only = @{ Server = $a.Url; Credential = [pscredential]::new('token', $narrow.Value) }
+        Stop-VapEnvironment 'my-project' @only | Should -BeNullOrEmpty
+        (Get-Failure { Start-VapEnvironment 'my-project' -ErrorAction Stop @only }).FullyQualifiedErrorId | Should -Be 'Vap.8202,Start-VapEnvironment'
+        Start-VapEnvironment 'my-project' -Wait @atA
+    }
+
     It '-WhatIf sends nothing' {
         $before = Get-SentCount
         Stop-VapEnvironment 'my-project', 'shop-test' -WhatIf @atA

@@ -26,9 +26,9 @@ Show { Connect-VapPlatform $Platform -Credential $login -SignIn }
 Show { Get-VapEnvironment }
 
 Write-Chapter 2 'A token that may stop and start environments, and nothing else'
-Show { $token = New-VapToken 'nightly stop' -Method environment/control/stopenv, environment/control/startenv -Expires ([DateTime]::UtcNow.AddDays(90)) -Password $password }
-Show { $token | Select-Object Id, Description, Expires, Methods }
-Show { $robot = [pscredential]::new('robot', $token.Value) }
+Show { New-VapToken 'nightly stop' -Method environment/control/stopenv, environment/control/startenv -Expires ([DateTime]::UtcNow.AddDays(90)) -Password $password }
+$token = $result[0]
+$robot = [pscredential]::new('robot', $token.Value)
 
 Write-Chapter 3 'A script stops my-project with it'
 Show { Stop-VapEnvironment my-project -Server $Platform -Credential $robot }
@@ -49,9 +49,10 @@ Show-Refusal { Invoke-VapMethod environment/control/getenvs -Server $Platform -C
 if ($refusal.FullyQualifiedErrorId -notlike 'Vap.8202,*') { throw 'It should have been refused by the API set.' }
 
 Write-Chapter 6 'A new value for the token: the old one dies at once'
-Show { $renewed = Reset-VapToken $token.Id -Password $password -Force }
+Show { Reset-VapToken $token.Id -Password $password -Force }
+$renewed = [pscredential]::new('robot', $result[0].Value)
 Show-Refusal { Start-VapEnvironment my-project -Server $Platform -Credential $robot }
-Show { Start-VapEnvironment my-project -Server $Platform -Credential ([pscredential]::new('robot', $renewed.Value)) }
+Show { Start-VapEnvironment my-project -Server $Platform -Credential $renewed }
 Wait-State 'Running'
 Write-Fact 'The new value starts it.'
 

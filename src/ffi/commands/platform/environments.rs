@@ -74,11 +74,13 @@ fieldset! {
         wait: bool,
         /// How long that may take, for each; 900 if not given.
         limit: Option<Duration>,
+        /// Gives each environment as it is then, which needs a token that may read it; waiting does so anyway.
+        show: bool,
     }
 }
 
 impl Command for PlatformChange {
-    const ROWS: &'static str = "Vap.Environment, as each is then; an error item for one that failed.";
+    const ROWS: &'static str = "Vap.Environment as each is then, if asked for; an error item for one that failed.";
     const DELIVERY: Delivery = Delivery::Streaming;
 
     async fn run(self, run: Run) -> Result<(), Error> {
@@ -95,8 +97,12 @@ impl Command for PlatformChange {
         let limit = self.wait.then(|| self.limit.unwrap_or(LIMIT));
         run.context.progress().set_total(self.name.0.len() as u64, 0);
         for name in &self.name.0 {
-            let changed = platform.change_environment(&run.context, name, action, limit).await;
-            run.output.push(changed.map(|environment| PlatformEnvironment::from(environment).into()));
+            if self.wait || self.show {
+                let changed = platform.change_environment(&run.context, name, action, limit).await;
+                run.output.push(changed.map(|environment| PlatformEnvironment::from(environment).into()));
+            } else if let Err(error) = platform.change_environment_unseen(&run.context, name, action).await {
+                run.fail(error);
+            }
             run.context.progress().item_done();
         }
         Ok(())
@@ -112,11 +118,13 @@ fieldset! {
         name: Names,
         /// One node of one environment; all nodes if not given.
         node_id: Option<u64>,
+        /// Gives each environment as it is then, which needs a token that may read it.
+        show: bool,
     }
 }
 
 impl Command for PlatformRestart {
-    const ROWS: &'static str = "Vap.Environment, as each is then; an error item for one that failed.";
+    const ROWS: &'static str = "Vap.Environment as each is then, if asked for; an error item for one that failed.";
     const DELIVERY: Delivery = Delivery::Streaming;
 
     async fn run(self, run: Run) -> Result<(), Error> {
@@ -128,11 +136,14 @@ impl Command for PlatformRestart {
         let platform = self.connection.platform()?;
         run.context.progress().set_total(self.name.0.len() as u64, 0);
         for name in &self.name.0 {
-            let restarted = async {
-                platform.restart_environment(&run.context, name, node).await?;
-                platform.environment(&run.context, name).await
-            };
-            run.output.push(restarted.await.map(|environment| PlatformEnvironment::from(environment).into()));
+            match platform.restart_environment(&run.context, name, node).await {
+                Ok(()) if self.show => {
+                    let shown = platform.environment(&run.context, name).await;
+                    run.output.push(shown.map(|environment| PlatformEnvironment::from(environment).into()));
+                }
+                Ok(()) => {}
+                Err(error) => run.fail(error),
+            }
             run.context.progress().item_done();
         }
         Ok(())
