@@ -88,7 +88,7 @@ fn a_token_for_stopping_and_starting_does_that_and_nothing_else() {
 #[test]
 fn a_token_that_may_stop_and_not_look_stops() {
     let server = start("1");
-    let (platform, _) = with_token(&server, &methods(&["environment/control/stopenv"]));
+    let (platform, _) = with_token(&server, &only(&["environment/control/stopenv"]));
     block_on(platform.change_environment_unseen(&context(), "my-project", Action::Stop)).unwrap();
     assert_eq!(server.requests("POST /1.0/environment/control/rest/getenvinfo"), 0);
     let (seeing, _) = with_token(&server, &everything());
