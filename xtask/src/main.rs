@@ -11,6 +11,7 @@ mod methods;
 mod process;
 mod pwsh;
 mod report;
+mod screenshots;
 mod server;
 mod stage;
 mod terminal;
@@ -30,6 +31,7 @@ usage: cargo xtask COMMAND
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
   bench [NAME] [--runs N] [--size BYTES]
                                      whole processes against peers: import, first-call, query, copy, bearer
+  screenshots                        docs/pages: pictures of the server's pages, from a real browser
   lint                               formatting, clippy, dependencies, the modules' scripts and XML
   header [--check]                   include/uss.h from src/ffi, or whether it is what it should be
   methods [--check]                  src/virtuozzo/methods.txt from the platform's API description, where that is
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["demo", "platform"] => demo::platform::run(),
         ["bench", options @ ..] => bench::run(options),
         ["lint"] => lint::run(),
+        ["screenshots"] => screenshots::run(),
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),
         ["header"] => header::write(&header::build()?),

@@ -83,12 +83,12 @@ fn row(line: &Line) -> Markup {
             td role="cell" data-label="When" {
                 time.short datetime=(crate::instant::round_trip(line.at)) { (when::moment(line.at)) }
             }
-            td role="cell" data-label="Who" { span { (line.actor) } }
-            td role="cell" data-label="What" { code { (line.action) } }
+            td role="cell" data-label="Who" { span.short { (line.actor) } }
+            td role="cell" data-label="What" { code.short { (line.action) } }
             td role="cell" data-label="On" { span { (line.target) } }
-            td role="cell" data-label="Outcome" { span { (line.outcome) } }
+            td role="cell" data-label="Outcome" { span.short { (line.outcome) } }
             td role="cell" data-label="From" {
-                @match &line.address { Some(address) => span { (address) }, None => span.soft { "This machine" } }
+                @match &line.address { Some(address) => span { (address) }, None => span.soft.short { "This machine" } }
             }
         }
     }

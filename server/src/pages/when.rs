@@ -10,8 +10,10 @@ const DAY: i64 = 24 * HOUR;
 /// `31 Dec 2026`, and the distance behind it: `in 12 days`.
 pub fn day_and_distance(micros: i64) -> Markup {
     html! {
-        time datetime=(instant::round_trip(micros)) title=(moment(micros)) { (day(micros)) }
-        " " span.soft { (distance(micros, instant::now())) }
+        span {
+            time datetime=(instant::round_trip(micros)) title=(moment(micros)) { (day(micros)) }
+            " " span.soft.unit { (distance(micros, instant::now())) }
+        }
     }
 }
 

@@ -56,6 +56,7 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--no-first-run",
+            "--force-prefers-reduced-motion",
             "--hide-scrollbars",
             "--remote-debugging-pipe",
             "--window-size=1280,900",

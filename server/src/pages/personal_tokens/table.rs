@@ -106,10 +106,10 @@ fn row(token: &Token) -> Markup {
             }
             td role="cell" data-label="Last used" {
                 @match token.last_used_at {
-                    Some(at) => {
+                    Some(at) => span {
                         (when::ago(at))
                         @if let Some(from) = &token.last_used_from { " " span.soft { "from " (from) } }
-                    }
+                    },
                     None => { span.soft { "Never" } }
                 }
             }
