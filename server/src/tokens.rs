@@ -17,7 +17,10 @@ use crate::store::users::User;
 use crate::store::{Store, StoreError};
 
 pub use crate::store::tokens::{Kind, Scope};
-pub use life::{Changes, MOST, Settings, TokenError, copy, create, edit, issue, list, regenerate, remove, revoke};
+pub use life::{
+    Changes, MOST, Settings, TokenError, UPDATE_SERVICE, client_service_end, copy, create, edit, find, issue, list,
+    regenerate, remove, revoke,
+};
 
 /// How many refused exchanges within five minutes are answered before 429.
 #[derive(Clone, Copy, Debug)]

@@ -16,13 +16,7 @@ use super::problem::Problem;
 use super::sign_in::NO_STORE;
 use crate::instant;
 use crate::store::tokens::Token;
-use crate::tokens::{self, Changes, Kind, MOST, Settings, TokenError};
-
-/// The kinds that these calls know; access tokens are the platform's.
-const KINDS: [Kind; 2] = [Kind::Personal, Kind::ClientService];
-
-/// How long a client service's token lives unless said otherwise, in months.
-const CLIENT_SERVICE_MONTHS: i32 = 12;
+use crate::tokens::{self, Changes, Kind, MOST, Settings, TokenError, UPDATE_SERVICE};
 
 /// A token as the web API tells it.
 #[derive(Serialize)]
@@ -93,7 +87,7 @@ impl Sent {
 
 /// `GET /api/v1/PersonalTokens`
 pub async fn list(State(app): State<App>, person: Person) -> Result<impl IntoResponse, Problem> {
-    let tokens = tokens::list(&app.store, &person.user, &KINDS).await?.into_iter();
+    let tokens = tokens::list(&app.store, &person.user, &UPDATE_SERVICE).await?.into_iter();
     Ok((NO_STORE, Json(tokens.map(|token| TokenAnswer::new(token, None)).collect::<Vec<_>>())))
 }
 
@@ -102,14 +96,14 @@ pub async fn create(State(app): State<App>, person: Person, body: Bytes) -> Resu
     let sent: Sent = read(&body)?;
     let kind = match sent.kind.as_deref() {
         None => Kind::Personal,
-        Some(text) => KINDS
+        Some(text) => UPDATE_SERVICE
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| invalid("kind", &format!("'{text}' is neither 'personal' nor 'client-service'")))?,
     };
     let expires_at = match (sent.expires_at()?, kind) {
         (Some(at), _) => at,
-        (None, Kind::ClientService) => instant::in_months(CLIENT_SERVICE_MONTHS),
+        (None, Kind::ClientService) => tokens::client_service_end(),
         (None, _) => None,
     };
     let (name, description) = (sent.name.unwrap_or_default(), sent.description.unwrap_or_default());
@@ -159,8 +153,7 @@ type Id = Result<Path<String>, PathRejection>;
 /// The id, if it is one of the person's tokens of these kinds.
 async fn own(app: &App, person: &Person, id: Id) -> Result<String, Problem> {
     let Path(id) = id.map_err(|_| Problem::bad_request("The path is not UTF-8."))?;
-    let all = tokens::list(&app.store, &person.user, &KINDS).await?;
-    if all.iter().any(|token| token.id == id) { Ok(id) } else { Err(TokenError::Unknown { id }.into()) }
+    Ok(tokens::find(&app.store, &person.user, &UPDATE_SERVICE, &id).await?.id)
 }
 
 fn shown((token, value): (Token, Secret)) -> Json<TokenAnswer> {

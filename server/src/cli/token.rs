@@ -54,7 +54,7 @@ pub async fn run(token: Token, store: &StoreArgs) -> Result<(), String> {
                 eprintln!("warning: the token has expired already");
             }
             let (kind, expires_at) = match (create.client_service, create.expires) {
-                (true, None) => (Kind::ClientService, instant::in_months(12)),
+                (true, None) => (Kind::ClientService, core::client_service_end()),
                 (true, expires) => (Kind::ClientService, expires),
                 (false, expires) => (Kind::Personal, expires),
             };

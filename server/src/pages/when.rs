@@ -65,6 +65,23 @@ pub fn end_of(text: &str) -> Option<i64> {
     instant::parse(&format!("{year}-{second:0>2}-{day:0>2}T23:59:59Z")).ok()
 }
 
+/// What a form's field for a token's last day means; none: it never ends. `kept` is the token's own end, where the field
+/// still shows its day: the time of that day stays as it is, also when it is over. `example` is a day as this form writes
+/// it, for whoever wrote none.
+pub fn last_day(text: &str, kept: Option<i64>, example: &str) -> Result<Option<i64>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if kept.is_some() {
+        return Ok(kept);
+    }
+    match end_of(text) {
+        Some(at) if at > instant::now() => Ok(Some(at)),
+        Some(_) => Err("This day is over. Choose a later one, or leave it empty.".into()),
+        None => Err(format!("This is no date. Write it as {example}, or leave it empty.")),
+    }
+}
+
 /// `in 12 days`, `3 hours ago`, `just now`.
 fn distance(micros: i64, now: i64) -> String {
     let apart = micros.saturating_sub(now);

@@ -18,6 +18,9 @@ use crate::store::{Store, StoreError, new_id};
 /// Tokens an account has at most, of all kinds together, whatever their status.
 pub const MOST: i64 = 100;
 
+/// The kinds of the Update Service's side; access tokens are the platform's.
+pub const UPDATE_SERVICE: [Kind; 2] = [Kind::Personal, Kind::ClientService];
+
 /// Random bytes in a value; their base64 has 88 characters, among them `/`, `+` and `=`.
 const VALUE_BYTES: usize = 64;
 
@@ -230,6 +233,19 @@ pub async fn remove(store: &Store, owner: &User, ids: &[String], by: &Entry) -> 
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// When a client service's token ends where nobody says otherwise: in 12 months, as the product has it.
+pub fn client_service_end() -> Option<i64> {
+    instant::in_months(12)
+}
+
+/// The token of `owner` of this id, if it is of one of these kinds.
+pub async fn find(store: &Store, owner: &User, kinds: &[Kind], id: &str) -> Result<Token, TokenError> {
+    match tokens::find(&store.database, id).await? {
+        Some((token, user)) if user.id == owner.id && kinds.contains(&token.kind) => Ok(token),
+        _ => Err(TokenError::Unknown { id: id.to_owned() }),
+    }
 }
 
 /// The tokens of `owner` of these kinds, oldest first.

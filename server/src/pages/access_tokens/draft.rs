@@ -107,19 +107,10 @@ impl Draft {
     pub fn read_expiry(&mut self, fields: &Fields, token: Option<&Token>) {
         fields.get("expires").trim().clone_into(&mut self.expires);
         let kept = token.and_then(|token| token.expires_at).filter(|at| when::dashed_day(*at) == self.expires);
-        self.expires_at = match (self.expires.is_empty(), kept, when::end_of(&self.expires)) {
-            (true, ..) => None,
-            (_, Some(kept), _) => Some(kept),
-            (_, None, Some(at)) if at > instant::now() => Some(at),
-            (_, None, Some(_)) => {
-                self.errors.add("expires", "This day is over. Choose a later one, or leave it empty.");
-                None
-            }
-            (_, None, None) => {
-                self.errors.add("expires", "This is no date. Write it as 31-12-2027, or leave it empty.");
-                None
-            }
-        };
+        self.expires_at = when::last_day(&self.expires, kept, "31-12-2027").unwrap_or_else(|why| {
+            self.errors.add("expires", why);
+            None
+        });
     }
 
     /// Whether it can be done, as far as can be seen without the password.

@@ -8,13 +8,10 @@ use super::super::{Refusal, when};
 use super::refusal;
 use crate::instant;
 use crate::store::tokens::Token;
-use crate::tokens::{Changes, Kind, Scope, Settings, TokenError};
+use crate::tokens::{self, Changes, Kind, Scope, Settings, TokenError};
 
 /// Said where a token would be one too many.
 pub const TOO_MANY: &str = "You have 100 tokens, which is the most an account may have. Remove one first.";
-
-/// How long a client service's token lives where nobody says otherwise: 12 months, as the product has it.
-const CLIENT_SERVICE_MONTHS: i32 = 12;
 
 /// A form.
 #[derive(Default)]
@@ -71,20 +68,14 @@ impl Draft {
     pub fn read_expiry(&mut self, fields: &Fields, token: Option<&Token>) {
         fields.get("expires").trim().clone_into(&mut self.expires);
         let kept = token.and_then(|token| token.expires_at).filter(|at| when::iso_day(*at) == self.expires);
-        self.expires_at = match (self.expires.is_empty(), kept, when::end_of(&self.expires)) {
-            (true, ..) if self.client_service && token.is_none() => instant::in_months(CLIENT_SERVICE_MONTHS),
-            (true, ..) => None,
-            (_, Some(kept), _) => Some(kept),
-            (_, None, Some(at)) if at > instant::now() => Some(at),
-            (_, None, Some(_)) => {
-                self.errors.add("expires", "This day is over. Choose a later one, or leave it empty.");
-                None
-            }
-            (_, None, None) => {
-                self.errors.add("expires", "This is no date. Write it as 2027-12-31, or leave it empty.");
-                None
-            }
-        };
+        if self.expires.is_empty() && self.client_service && token.is_none() {
+            self.expires_at = tokens::client_service_end();
+            return;
+        }
+        self.expires_at = when::last_day(&self.expires, kept, "2027-12-31").unwrap_or_else(|why| {
+            self.errors.add("expires", why);
+            None
+        });
     }
 
     /// Whose token it is.

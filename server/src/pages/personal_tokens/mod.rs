@@ -16,14 +16,12 @@ use super::{Refusal, shown, when};
 use crate::api::App;
 use crate::api::params::Params;
 use crate::store::tokens::{Status, Token};
-use crate::tokens::{self, Changes, Kind, TokenError};
+use crate::tokens::{self, Changes, TokenError, UPDATE_SERVICE};
 use draft::Draft;
-
-const KINDS: [Kind; 2] = [Kind::Personal, Kind::ClientService];
 
 /// `GET /tokens?filter=&status=`
 pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> Result<Response, Refusal> {
-    let tokens = tokens::list(&app.store, &visitor.user, &KINDS).await?;
+    let tokens = tokens::list(&app.store, &visitor.user, &UPDATE_SERVICE).await?;
     let done = match params.get("done") {
         Some("saved") => Some("The token is saved."),
         Some("revoked") => Some("The token is revoked: whoever uses it is refused from now on."),
@@ -186,8 +184,7 @@ pub async fn remove(State(app): State<App>, Path(id): Path<String>, sent: Sent) 
 
 /// One of the visitor's own; somebody else's is as unknown as one that never was.
 async fn find(app: &App, visitor: &Visitor, id: &str) -> Result<Token, Refusal> {
-    let tokens = tokens::list(&app.store, &visitor.user, &KINDS).await?;
-    tokens.into_iter().find(|token| token.id == id).ok_or_else(unknown)
+    tokens::find(&app.store, &visitor.user, &UPDATE_SERVICE, id).await.map_err(refusal)
 }
 
 fn unknown() -> Refusal {
