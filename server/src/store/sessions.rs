@@ -1,7 +1,7 @@
 //! Rows of sessions, and of the forms that were sent in them.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::audit::{self, Entry};
 use super::database::Database;
@@ -70,10 +70,12 @@ pub async fn add(store: &Store, user: &User, session: &Session, by: &Entry) -> R
 
 /// The session whose value has this hash, living or not, and its user.
 pub async fn find(database: &Database, id_hash: &str) -> Result<Option<(Session, User)>, StoreError> {
-    let sql = "SELECT s.id_hash, s.kind, s.created_at, s.expires_at, s.last_seen_at, s.address, u.id, u.name, u.email, \
-               u.first_name, u.last_name, u.admin, u.enabled FROM sessions s JOIN users u ON u.id = s.user_id \
-               WHERE s.id_hash = $1";
-    let row = sqlx::query(sql).bind(id_hash.to_owned()).fetch_optional(database.pool()).await?;
+    let sql = format!(
+        "SELECT s.id_hash, s.kind, s.created_at, s.expires_at, s.last_seen_at, s.address, {} \
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1",
+        users::COLUMNS
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id_hash.to_owned()).fetch_optional(database.pool()).await?;
     row.as_ref().map(from_row).transpose()
 }
 

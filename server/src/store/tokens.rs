@@ -104,9 +104,14 @@ impl Token {
     }
 }
 
-const SELECT: &str = "SELECT t.id, t.name, t.description, t.created_at, t.expires_at, t.revoked_at, t.last_used_at, \
-                      t.last_used_from, t.kind, t.generation, t.template, t.methods, u.id, u.name, u.email, \
-                      u.first_name, u.last_name, u.admin, u.enabled FROM tokens t JOIN users u ON u.id = t.user_id";
+/// Reads tokens and their users; what follows the joined tables is the caller's.
+fn select(rest: &str) -> AssertSqlSafe<String> {
+    let user = users::COLUMNS;
+    AssertSqlSafe(format!(
+        "SELECT t.id, t.name, t.description, t.created_at, t.expires_at, t.revoked_at, t.last_used_at, t.last_used_from, \
+         t.kind, t.generation, t.template, t.methods, {user} FROM tokens t JOIN users u ON u.id = t.user_id {rest}"
+    ))
+}
 
 fn from_row(row: &AnyRow) -> Result<(Token, User), StoreError> {
     let damaged = |what: &str| StoreError::Damaged(format!("a token's {what} cannot be read"));
@@ -152,15 +157,15 @@ async fn one<'c>(
     condition: &str,
     value: &str,
 ) -> Result<Option<(Token, User)>, StoreError> {
-    let sql = AssertSqlSafe(format!("{SELECT} WHERE {condition}"));
-    let row = sqlx::query(sql).bind(value.to_owned()).fetch_optional(executor).await?;
+    let row =
+        sqlx::query(select(&format!("WHERE {condition}"))).bind(value.to_owned()).fetch_optional(executor).await?;
     row.as_ref().map(from_row).transpose()
 }
 
 /// All tokens, or those of one user, oldest first.
 pub async fn list(database: &Database, user_id: Option<&str>) -> Result<Vec<(Token, User)>, StoreError> {
-    let sql = format!("{SELECT} WHERE $1 = '' OR t.user_id = $1 ORDER BY t.created_at, t.id");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(user_id.unwrap_or_default().to_owned());
+    let query = sqlx::query(select("WHERE $1 = '' OR t.user_id = $1 ORDER BY t.created_at, t.id"))
+        .bind(user_id.unwrap_or_default().to_owned());
     query.fetch_all(database.pool()).await?.iter().map(from_row).collect()
 }
 

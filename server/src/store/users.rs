@@ -1,7 +1,7 @@
 //! People and client services.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Executor, Row};
 
 use super::audit::{self, Entry};
 use super::database::Database;
@@ -87,7 +87,13 @@ pub fn key(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// Reads a user from the columns that begin at `first`: id, name, email, first_name, last_name, admin, enabled.
+/// What [`from_row`] reads, of a table that is called `u`.
+pub const COLUMNS: &str = "u.id, u.name, u.email, u.first_name, u.last_name, u.admin, u.enabled";
+
+/// Which user a name or an e-mail address, as [`key`] makes it, is.
+pub const BY_NAME: &str = "u.name_key = $1 OR u.email_key = $1";
+
+/// Reads a user from [`COLUMNS`] that begin at `first`.
 pub fn from_row(row: &AnyRow, first: usize) -> Result<User, StoreError> {
     Ok(User {
         id: row.try_get(first)?,
@@ -102,13 +108,8 @@ pub fn from_row(row: &AnyRow, first: usize) -> Result<User, StoreError> {
 
 /// The user of this name or e-mail address.
 pub async fn find(database: &Database, name: &str) -> Result<Option<User>, StoreError> {
-    let row = sqlx::query(
-        "SELECT u.id, u.name, u.email, u.first_name, u.last_name, u.admin, u.enabled FROM users u \
-         WHERE u.name_key = $1 OR u.email_key = $1",
-    )
-    .bind(key(name))
-    .fetch_optional(database.pool())
-    .await?;
+    let sql = AssertSqlSafe(format!("SELECT {COLUMNS} FROM users u WHERE {BY_NAME}"));
+    let row = sqlx::query(sql).bind(key(name)).fetch_optional(database.pool()).await?;
     row.map(|row| from_row(&row, 0)).transpose()
 }
 
@@ -125,10 +126,13 @@ pub enum Added {
 
 /// All users, by name.
 pub async fn list(database: &Database) -> Result<Vec<User>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT u.id, u.name, u.email, u.first_name, u.last_name, u.admin, u.enabled FROM users u ORDER BY u.name_key",
-    );
+    let rows = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM users u ORDER BY u.name_key")));
     rows.fetch_all(database.pool()).await?.iter().map(|row| from_row(row, 0)).collect()
+}
+
+/// Whether there is any user.
+pub async fn any<'c>(executor: impl Executor<'c, Database = Any>) -> Result<bool, StoreError> {
+    Ok(sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(executor).await?.is_some())
 }
 
 /// Lets a user in again, or keeps them out: tokens, bearers and sessions of a disabled user open nothing.
@@ -168,7 +172,7 @@ async fn add_where(store: &Store, user: &NewUser, by: &Entry, only_first: bool) 
     if taken.is_some() {
         return Ok(Added::Taken);
     }
-    let first = sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(&mut *transaction).await?.is_none();
+    let first = !any(&mut *transaction).await?;
     if only_first && !first {
         return Ok(Added::Another);
     }
