@@ -34,10 +34,8 @@ mod instant;
 mod keys;
 mod listen;
 mod pages;
-#[allow(dead_code, reason = "the pages call the rest")]
 mod people;
 mod platform;
-#[allow(dead_code, reason = "the pages call the rest")]
 mod sessions;
 mod store;
 mod tls;

@@ -65,7 +65,7 @@ pub enum PasswordError {
 #[derive(Debug)]
 pub enum Invited {
     /// The user is there, and an administrator.
-    Accepted(User),
+    Accepted,
     /// The link was used, is too old, or never was; or somebody is there already.
     Void,
 }
@@ -185,10 +185,7 @@ pub async fn accept_invitation(
     let user = NewUser { admin: true, password_hash: Some(hash_password(password).await?), ..user };
     let by = Entry { actor: user.name.clone(), address: Some(address.to_owned()) };
     match users::add_first(store, &user, &by).await? {
-        Added::First => {
-            let added = users::find(&store.database, &user.name).await?;
-            Ok(added.map_or(Invited::Void, Invited::Accepted))
-        }
+        Added::First => Ok(Invited::Accepted),
         Added::Another | Added::Taken => Ok(Invited::Void),
     }
 }

@@ -36,7 +36,7 @@ pub async fn send(State(app): State<App>, sent: SentByStranger) -> Result<Respon
     if errors.is_empty() {
         let address = auth::address(&parts);
         match people::accept_invitation(&app.store, &typed.key, typed.user(), &password, &address).await {
-            Ok(Invited::Accepted(_)) => {
+            Ok(Invited::Accepted) => {
                 let mut response = Redirect::to("/sign-in?done=setup").into_response();
                 VISIT.clear(&mut response, app.pages);
                 return Ok(response);

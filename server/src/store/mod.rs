@@ -10,7 +10,6 @@ pub mod database;
 pub mod failures;
 pub mod installers;
 pub mod packages;
-#[allow(dead_code, reason = "the pages call the rest")]
 pub mod people;
 pub mod sessions;
 pub mod sweep;
