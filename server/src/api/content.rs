@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 
 use super::problem::Problem;
-use crate::store::blobs::{self, Blob};
+use crate::store::blobs::{self, from_hex};
 use crate::store::{Store, StoreError};
 
 /// What is served.
@@ -72,7 +72,7 @@ pub async fn serve(
         .header(header::CONTENT_TYPE, served.content_type)
         .header(header::CONTENT_DISPOSITION, disposition(served.file_name))
         .header(header::LAST_MODIFIED, last_modified(served.published_at))
-        .header("repr-digest", repr_digest(&blob)?);
+        .header("repr-digest", repr_digest(&blob.id, &blob.sha256)?);
     if let Some(range) = &range {
         let value = format!("bytes {}-{}/{}", range.start, range.end - 1, blob.size);
         response = response.status(StatusCode::PARTIAL_CONTENT).header(header::CONTENT_RANGE, value);
@@ -130,11 +130,8 @@ fn requested(value: &str, size: u64) -> Wanted {
 }
 
 /// `sha-256=:base64:` over the whole file, whatever part is sent (RFC 9530, section 3).
-fn repr_digest(blob: &Blob) -> Result<String, Problem> {
-    let bytes: Option<Vec<u8>> = (0..blob.sha256.len() / 2)
-        .map(|n| blob.sha256.get(2 * n..2 * n + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()))
-        .collect();
-    let bytes = bytes.ok_or_else(|| StoreError::Damaged(format!("the digest of blob {}", blob.id)))?;
+pub fn repr_digest(blob_id: &str, sha256: &str) -> Result<String, Problem> {
+    let bytes = from_hex(sha256).ok_or_else(|| StoreError::Damaged(format!("the digest of blob {blob_id}")))?;
     Ok(format!("sha-256=:{}:", STANDARD.encode(bytes)))
 }
 

@@ -13,8 +13,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
 use super::App;
 use super::auth::Caller;
@@ -218,10 +216,4 @@ fn put(response: &mut Response, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
     }
-}
-
-/// `Repr-Digest` of a digest in hex (RFC 9530).
-fn repr_digest(sha256: &str) -> String {
-    let bytes = (0..sha256.len() / 2).filter_map(|at| u8::from_str_radix(sha256.get(2 * at..2 * at + 2)?, 16).ok());
-    format!("sha-256=:{}:", STANDARD.encode(bytes.collect::<Vec<u8>>()))
 }

@@ -16,7 +16,7 @@ use sqlx::{Any, Row, Transaction};
 use url::Url;
 
 pub use read::BlobReader;
-pub use write::{BlobWriter, FreshBlob, finished, hex};
+pub use write::{BlobWriter, FreshBlob, finished, from_hex, hex};
 
 use super::StoreError;
 use super::database::Database;

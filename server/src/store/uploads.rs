@@ -12,7 +12,7 @@ use sha2::digest::common::hazmat::SerializableState;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
-use super::blobs::{FreshBlob, Part, finished, hex};
+use super::blobs::{FreshBlob, Part, finished, from_hex, hex};
 use super::database::Database;
 use super::{Store, StoreError, new_id};
 use crate::instant::{self, HOUR};
@@ -223,8 +223,7 @@ async fn add(database: &Database, id: &str, from: u64, parts: &[Part], hash: &Sh
 fn upload(row: &AnyRow) -> Result<Upload, StoreError> {
     let damaged = |what: &str| StoreError::Damaged(format!("an upload's {what} cannot be read"));
     let state: String = row.try_get(6)?;
-    let state = (0..state.len() / 2).map(|at| u8::from_str_radix(state.get(2 * at..2 * at + 2)?, 16).ok());
-    let state = state.collect::<Option<Vec<u8>>>().ok_or_else(|| damaged("hash"))?;
+    let state = from_hex(&state).ok_or_else(|| damaged("hash"))?;
     let state = state.as_slice().try_into().map_err(|_| damaged("hash"))?;
     Ok(Upload {
         id: row.try_get(0)?,

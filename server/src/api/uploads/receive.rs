@@ -12,9 +12,10 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::running::Turn;
-use super::{gone, offset, put, repr_digest, tus};
+use super::{gone, offset, put, tus};
 use crate::api::App;
 use crate::api::auth::Caller;
+use crate::api::content::repr_digest;
 use crate::api::problem::Problem;
 use crate::api::publish::{Unread, disagreement, read_archive};
 use crate::store::StoreError;
@@ -115,6 +116,7 @@ async fn fill(
 async fn publish(app: &App, caller: &Caller, upload: &Upload) -> Result<Response, Problem> {
     let blob = uploads::whole(&app.store, upload).await?;
     let sha256 = blob.sha256.clone();
+    let repr_digest = repr_digest(&blob.id, &sha256)?;
     if let Some(wanted) = upload.sha256.as_ref().filter(|wanted| **wanted != sha256) {
         uploads::remove(&app.store, &upload.id).await?;
         let detail = format!("The upload's SHA-256 is {sha256}, not {wanted} as was said. Nothing was changed.");
@@ -172,7 +174,7 @@ async fn publish(app: &App, caller: &Caller, upload: &Upload) -> Result<Response
     }
     let mut response = tus(StatusCode::NO_CONTENT, [("upload-offset", upload.length.to_string())]);
     put(&mut response, HeaderName::from_static("uss-outcome"), outcome.to_owned());
-    put(&mut response, HeaderName::from_static("repr-digest"), repr_digest(&sha256));
+    put(&mut response, HeaderName::from_static("repr-digest"), repr_digest);
     Ok(response)
 }
 

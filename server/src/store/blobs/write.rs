@@ -220,6 +220,11 @@ pub fn finished(hasher: Sha256) -> String {
     hex(&hasher.finalize())
 }
 
+/// What [`hex`] wrote; none where something else did.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len() / 2).map(|at| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()).collect()
+}
+
 /// Lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
