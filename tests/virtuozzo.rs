@@ -3,13 +3,11 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use support::{Server, block_on, context, options, server_exe, verbose_lines};
+use support::{Server, block_on, context, options, verbose_lines};
 use uss::http::TransportOptions;
 use uss::virtuozzo::methods::{self, Kind};
 use uss::virtuozzo::{Action, Call, Platform, SignIn, Status, TokenChanges, TokenScope};
@@ -21,19 +19,8 @@ const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
 /// A server with the demo's environments and a person, whose changes take so many milliseconds.
 fn start(milliseconds: &str) -> Server {
     let server = Server::start_with(&["--demo", "--state-time", milliseconds]);
-    person(&server, "ada");
+    server.user_with_password("ada", PASSWORD);
     server
-}
-
-fn person(server: &Server, name: &str) {
-    let mut child = Command::new(server_exe())
-        .args(["user", "add", name, "--email", &format!("{name}@example.com"), "--password-stdin", "--data"])
-        .arg(server.data())
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
 }
 
 fn open(server: &Server, sign_in: SignIn, options: &TransportOptions) -> Platform {

@@ -3,26 +3,11 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::*;
-
-const PASSWORD: &str = "correct horse battery staple";
-
-fn person(server: &Server, name: &str) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
-        .args(["user", "add", name, "--email", &format!("{name}@example.com"), "--password-stdin", "--data"])
-        .arg(server.data())
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
-}
 
 /// A server whose changes take so many milliseconds, and a person on it.
 struct Platform {
@@ -33,7 +18,7 @@ struct Platform {
 impl Platform {
     async fn start(milliseconds: &str, more: &[&str]) -> Self {
         let server = Server::start_with(&[&["--state-time", milliseconds], more].concat());
-        person(&server, "ada");
+        person(server.data(), "ada", &[]);
         let session = Self::sign_in(&server, "ada").await;
         Self { server, session }
     }
@@ -168,7 +153,7 @@ async fn a_clone_has_the_sources_nodes_and_state() {
 async fn a_name_is_one_environments_on_the_whole_server() {
     let platform = Platform::start("1", &[]).await;
     platform.create("shop", json!({ "nodeType": "nginx" })).await;
-    person(&platform.server, "eve");
+    person(platform.server.data(), "eve", &[]);
     let eve = Platform::sign_in(&platform.server, "eve").await;
     let new = [("env", r#"{"shortdomain":"SHOP"}"#), ("nodes", r#"{"nodeType":"nginx"}"#)];
     let answer = platform.call_as(&eve, "environment/control/createenvironment", &new).await;
@@ -243,7 +228,7 @@ async fn a_demo_has_environments_for_everybody_and_keeps_them_over_a_restart() {
     for round in 0..2 {
         let server = Server::on(&data, &["--demo", "--state-time", "1"]);
         if round == 0 {
-            person(&server, "ada");
+            person(server.data(), "ada", &[]);
         }
         let session = Platform::sign_in(&server, "ada").await;
         let platform = Platform { server, session };

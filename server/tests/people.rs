@@ -11,8 +11,6 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use support::*;
 
-const PASSWORD: &str = "correct horse battery";
-
 /// Runs a command that reads a password.
 fn with_password(data: &Path, arguments: &[&str], password: &str) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
@@ -24,11 +22,6 @@ fn with_password(data: &Path, arguments: &[&str], password: &str) {
         .unwrap();
     writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
     assert!(child.wait().unwrap().success(), "{arguments:?}");
-}
-
-fn add(server: &Server, name: &str, password: &str) {
-    let email = format!("{name}@example.com");
-    with_password(server.data(), &["user", "add", name, "--email", &email], password);
 }
 
 async fn try_sign_in(server: &Server, name: &str, password: &str) -> Response {
@@ -49,7 +42,7 @@ async fn send(session: &Session<'_>, method: Method, path: &str, body: Value) ->
 #[tokio::test]
 async fn a_persons_tokens_live_their_whole_life() {
     let server = Server::start();
-    add(&server, "ada", PASSWORD);
+    person(server.data(), "ada", &[]);
     let ada = sign_in(&server, "ADA@example.com").await;
     let made =
         send(&ada, Method::POST, "", json!({ "name": "ci", "description": "nightly", "expires": "2999-12-31" })).await;
@@ -92,8 +85,8 @@ async fn a_persons_tokens_live_their_whole_life() {
 #[tokio::test]
 async fn bad_settings_and_other_peoples_tokens_are_refused_and_nothing_changes() {
     let server = Server::start();
-    add(&server, "ada", PASSWORD);
-    add(&server, "bob", PASSWORD);
+    person(server.data(), "ada", &[]);
+    person(server.data(), "bob", &[]);
     let (ada, bob) = (sign_in(&server, "ada").await, sign_in(&server, "bob").await);
     let long = "n".repeat(10_000);
     for (body, field) in [
@@ -132,7 +125,7 @@ async fn a_token_makes_no_token_and_a_person_publishes_as_the_user_may() {
     let admin = server.admin().await;
     problem(send(&admin, Method::POST, "", json!({ "name": "n" })).await, 403, "person-required").await;
     problem(admin.get("/api/v1/PersonalTokens").await, 403, "person-required").await;
-    add(&server, "ada", PASSWORD);
+    person(server.data(), "ada", &[]);
     let ada = sign_in(&server, "ada").await;
     assert_eq!(ada.get("/api/v1/Packages").await.status(), 200);
     problem(ada.publish("", package("a", "1.0", &[], 10)).await, 403, "forbidden").await;
@@ -141,7 +134,7 @@ async fn a_token_makes_no_token_and_a_person_publishes_as_the_user_may() {
 #[tokio::test]
 async fn a_client_services_token_may_only_read_and_ends_after_twelve_months() {
     let server = Server::start();
-    with_password(server.data(), &["user", "add", "ada", "--email", "ada@example.com", "--admin"], PASSWORD);
+    person(server.data(), "ada", &["--admin"]);
     let ada = sign_in(&server, "ada").await;
     ada.publish("", package("a", "1.0", &[], 10)).await;
     let made = json(send(&ada, Method::POST, "", json!({ "name": "till", "kind": "client-service" })).await, 201).await;
@@ -158,7 +151,7 @@ async fn a_client_services_token_may_only_read_and_ends_after_twelve_months() {
 #[tokio::test]
 async fn a_failed_sign_in_tells_nothing_and_too_many_wait() {
     let server = Server::start();
-    add(&server, "ada", PASSWORD);
+    person(server.data(), "ada", &[]);
     server.user("without", false);
     let mut told = Vec::new();
     for name in ["ada", "nobody", "without"] {
@@ -185,7 +178,7 @@ async fn a_failed_sign_in_tells_nothing_and_too_many_wait() {
 #[tokio::test]
 async fn right_passwords_count_towards_no_limit() {
     let server = Server::start();
-    add(&server, "ada", PASSWORD);
+    person(server.data(), "ada", &[]);
     for _ in 0..12 {
         sign_in(&server, "ada").await;
     }
@@ -194,7 +187,7 @@ async fn right_passwords_count_towards_no_limit() {
 #[tokio::test]
 async fn a_session_ends_by_signing_out_a_new_password_and_being_kept_out() {
     let server = Server::start();
-    add(&server, "ada", PASSWORD);
+    person(server.data(), "ada", &[]);
     let out = |session: &Session<'_>, query: &str| {
         session.request(Method::POST, &format!("/api/v1/Account/signout{query}")).send()
     };

@@ -3,26 +3,9 @@
 
 mod support;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::*;
-
-const PASSWORD: &str = "correct horse battery staple";
-
-/// Adds a person who signs in with `PASSWORD`.
-fn person(server: &Server, name: &str) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
-        .args(["user", "add", name, "--email", &format!("{name}@example.com"), "--password-stdin", "--data"])
-        .arg(server.data())
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
-}
 
 fn form(parameters: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
@@ -72,7 +55,7 @@ async fn token(server: &Server, session: &str, more: &[(&str, &str)]) -> (String
 #[tokio::test]
 async fn a_session_begins_with_the_password_and_ends_with_signout() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada@example.com").await;
     let who = done(&server, "users/account/getuserinfo", &[("session", &session)]).await;
     assert_eq!((&who["email"], &who["status"]), (&json!("ada@example.com"), &json!("ENABLED")));
@@ -85,7 +68,7 @@ async fn a_session_begins_with_the_password_and_ends_with_signout() {
 #[tokio::test]
 async fn who_is_not_signed_in_gets_701_or_702_in_an_answer_with_http_200() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     for (login, password) in [("ada", "wrong"), ("nobody", PASSWORD)] {
         let parameters = [("login", login), ("password", password)];
         refused(&server, "users/authentication/signin", &parameters, 701, "login or password is wrong").await;
@@ -110,7 +93,7 @@ async fn an_update_service_token_and_its_bearer_open_nothing_here() {
 #[tokio::test]
 async fn an_access_token_lives_from_create_to_delete() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     let made = done(
         &server,
@@ -158,7 +141,7 @@ async fn an_access_token_lives_from_create_to_delete() {
 #[tokio::test]
 async fn a_tokens_set_is_enforced_on_every_call() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     let list = "environment/control/stopenv, environment.control.StartEnv";
     let (_, narrow) = token(&server, &session, &[("apiList", list)]).await;
@@ -176,7 +159,7 @@ async fn a_tokens_set_is_enforced_on_every_call() {
 #[tokio::test]
 async fn a_token_makes_no_tokens_and_no_sessions() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     let (id, wide) = token(&server, &session, &[("tokenTemplate", "Extended Access")]).await;
     let parameters = [
@@ -212,7 +195,7 @@ async fn a_token_makes_no_tokens_and_no_sessions() {
 #[tokio::test]
 async fn bad_input_for_a_token_is_refused_and_nothing_is_changed() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     let (long, set) = ("x".repeat(10_000), ("tokenTemplate", "IDE Plugins"));
     let base = [("session", &*session), ("password", PASSWORD)];
@@ -242,8 +225,8 @@ async fn bad_input_for_a_token_is_refused_and_nothing_is_changed() {
 #[tokio::test]
 async fn anothers_token_is_unknown_and_a_list_with_it_removes_none() {
     let server = Server::start();
-    person(&server, "ada");
-    person(&server, "eve");
+    person(server.data(), "ada", &[]);
+    person(server.data(), "eve", &[]);
     let (ada, eve) = (sign_in(&server, "ada").await, sign_in(&server, "eve").await);
     let (ada_id, ada_value) = token(&server, &ada, &[("tokenTemplate", "Extended Access")]).await;
     let (eve_id, eve_value) = token(&server, &eve, &[("tokenTemplate", "Extended Access")]).await;
@@ -261,7 +244,7 @@ async fn anothers_token_is_unknown_and_a_list_with_it_removes_none() {
 #[tokio::test]
 async fn the_hundred_and_first_token_is_refused() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     for _ in 0..100 {
         server.token("ada");
@@ -274,7 +257,7 @@ async fn the_hundred_and_first_token_is_refused() {
 #[tokio::test]
 async fn sets_and_methods_can_be_chosen_from() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     let sets = done(&server, "users/authentication/gettokentemplates", &[("session", &session)]).await;
     let names: Vec<_> = sets["templates"].as_array().unwrap().iter().map(|set| set["name"].as_str().unwrap()).collect();
@@ -292,7 +275,7 @@ async fn sets_and_methods_can_be_chosen_from() {
 #[tokio::test]
 async fn unknown_methods_bring_near_ones_and_known_ones_are_checked_by_the_description() {
     let server = Server::start();
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     refused(&server, "environment/control/stopenvs", &[("session", &session)], 5, "environment/control/stopenv").await;
     refused(&server, "environment/control/stopenv", &[("session", &session)], 3, "'envName' is missing").await;
@@ -313,7 +296,7 @@ async fn unknown_methods_bring_near_ones_and_known_ones_are_checked_by_the_descr
 async fn no_answer_and_no_log_holds_a_session_or_a_value() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let server = Server::start_with_log(log.reopen().unwrap());
-    person(&server, "ada");
+    person(server.data(), "ada", &[]);
     let session = sign_in(&server, "ada").await;
     let (_, value) = token(&server, &session, &[("tokenTemplate", "Extended Access")]).await;
     for secret in [&session, &value] {
