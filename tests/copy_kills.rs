@@ -112,6 +112,39 @@ impl Site {
             block_on(self.at_destination().delete(&context(), id, "1.0.0")).unwrap();
         }
     }
+
+    /// Copies again and again until a server was killed so often; gives how many copies that took.
+    fn kill(&mut self, kills: u64, server: &KillAfter<'_>) -> u64 {
+        let (mut killed, mut rounds) = (0, 0);
+        while killed < kills {
+            let copy = (server.start)(self);
+            loop {
+                let at = (server.passed)() + self.random.random_range(0..server.bytes);
+                if killed == kills || !copy.wait_for(|| (server.passed)() >= at) {
+                    break;
+                }
+                (server.restart)(self);
+                killed += 1;
+                self.watch();
+            }
+            copy.end();
+            self.is_done();
+            rounds += 1;
+            if killed < kills {
+                self.begin_anew();
+            }
+        }
+        rounds
+    }
+}
+
+/// When a server is killed: after at most so many more bytes.
+struct KillAfter<'a> {
+    bytes: u64,
+    /// Bytes so far.
+    passed: &'a dyn Fn() -> u64,
+    start: &'a dyn Fn(&Site) -> Copy,
+    restart: &'a dyn Fn(&mut Site),
 }
 
 #[test]
@@ -244,30 +277,19 @@ fn a_destination_that_is_killed_at_any_byte_is_gone_on_with() {
     const KILLS: u64 = 100;
     let mut site = Site::start(32);
     let before_source = Between::before(site.source.port());
-    let (mut kills, mut rounds) = (0, 0);
     let began = Instant::now();
-    while kills < KILLS {
-        let from = client(before_source.url(), "ada", &site.tokens.0);
-        let copy = Copy::start(from, site.at_destination());
-        // A part counts when it is stored, and most are 16 MiB: a server that never lives for one gets nowhere.
-        loop {
-            let at = before_source.down() + site.random.random_range(0..32 * MEGABYTE);
-            if kills == KILLS || !copy.wait_for(|| before_source.down() >= at) {
-                break;
-            }
-            site.destination.restart();
-            kills += 1;
-            site.watch();
-        }
-        copy.end();
-        site.is_done();
-        rounds += 1;
-        if kills < KILLS {
-            site.begin_anew();
-        }
-    }
+    // A part counts when it is stored, and most are 16 MiB: a server that never lives for one gets nowhere.
+    let rounds = site.kill(
+        KILLS,
+        &KillAfter {
+            bytes: 32 * MEGABYTE,
+            passed: &|| before_source.down(),
+            start: &|site| Copy::start(client(before_source.url(), "ada", &site.tokens.0), site.at_destination()),
+            restart: &|site| site.destination.restart(),
+        },
+    );
     let (seconds, read) = (began.elapsed().as_secs_f64(), before_source.down());
-    println!("{kills} kills of the destination, {rounds} copies in {seconds:.1} s; {read} bytes read");
+    println!("{KILLS} kills of the destination, {rounds} copies in {seconds:.1} s; {read} bytes read");
 }
 
 #[test]
@@ -275,28 +297,20 @@ fn a_source_that_is_killed_at_any_byte_is_read_on() {
     const KILLS: u64 = 100;
     let mut site = Site::start(24);
     let before_destination = Between::before(site.destination.port());
-    let (mut kills, mut rounds) = (0, 0);
     let began = Instant::now();
-    while kills < KILLS {
-        let to = client(before_destination.url(), "ada", &site.tokens.1);
-        let copy = Copy::start(site.source.client("ada", &site.tokens.0), to);
-        loop {
-            let at = before_destination.up() + site.random.random_range(0..2 * site.size / KILLS);
-            if kills == KILLS || !copy.wait_for(|| before_destination.up() >= at) {
-                break;
-            }
-            site.source.restart();
-            kills += 1;
-            site.watch();
-        }
-        copy.end();
-        site.is_done();
-        rounds += 1;
-        if kills < KILLS {
-            site.begin_anew();
-        }
-    }
+    let rounds = site.kill(
+        KILLS,
+        &KillAfter {
+            bytes: 2 * site.size / KILLS,
+            passed: &|| before_destination.up(),
+            start: &|site| {
+                let to = client(before_destination.url(), "ada", &site.tokens.1);
+                Copy::start(site.source.client("ada", &site.tokens.0), to)
+            },
+            restart: &|site| site.source.restart(),
+        },
+    );
     let (seconds, again) = (began.elapsed().as_secs_f64(), before_destination.up() - rounds * site.size);
-    println!("{kills} kills of the source, {rounds} copies in {seconds:.1} s; {again} bytes sent again");
+    println!("{KILLS} kills of the source, {rounds} copies in {seconds:.1} s; {again} bytes sent again");
     assert!(again < rounds * MEGABYTE / 4, "more than the heads of requests was sent");
 }
