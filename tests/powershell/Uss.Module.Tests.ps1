@@ -6,6 +6,7 @@ BeforeDiscovery {
 
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
+    . $PSScriptRoot/Help.ps1
     Import-Module $env:USS_TEST_MODULE -Force
     $folder = Join-Path ([System.IO.Path]::GetTempPath()) "uss-module-$([guid]::NewGuid())"
     New-Item -ItemType Directory -Path $folder | Out-Null
@@ -111,22 +112,7 @@ Describe 'The native library' {
 
 Describe 'Help' {
     It '<_> is documented in full' -ForEach $cmdlets {
-        $help = Get-Help $_ -Full
-        $help.Synopsis | Should -Not -BeNullOrEmpty
-        $help.Synopsis | Should -Not -BeLike "$_ *"
-        $help.description.Text | Should -Not -BeNullOrEmpty
-        $help.returnValues | Should -Not -BeNullOrEmpty
-        $help.alertSet | Should -Not -BeNullOrEmpty
-        $help.examples.example.Count | Should -BeGreaterThan 0
-        $common = [System.Management.Automation.PSCmdlet]::CommonParameters
-        $command = Get-Command $_
-        $parameters = @($help.parameters.PSObject.Properties | Where-Object Name -EQ 'parameter' | ForEach-Object { $_.Value })
-        $documented = @($parameters | ForEach-Object { $_.name })
-        "$($documented | Sort-Object)" | Should -Be "$($command.Parameters.Keys | Where-Object { $common -notcontains $_ } | Sort-Object)"
-        foreach ($parameter in $parameters) {
-            $parameter.description.Text | Should -Not -BeNullOrEmpty -Because "$_ -$($parameter.name)"
-            "$($parameter.required)" | Should -Be "$($command.Parameters[$parameter.name].Attributes.Where({ $_ -is [parameter] })[0].Mandatory)".ToLowerInvariant() -Because "$_ -$($parameter.name)"
-        }
+        Assert-UssHelp $_
     }
 
     It 'each cmdlet that returns something says what' {
