@@ -19,7 +19,7 @@ use super::{blocking, failed, hashing};
 use crate::copy::{Body, Catalogue, ContentKey, Destination, Digest, Outcome, Receipt, Upload, UploadLocation};
 use crate::error::{Error, ErrorKind};
 use crate::operation::Context;
-use crate::package::file_name;
+use crate::package::{check_id, file_name};
 use crate::update_service::model::{Installer, PackageVersion};
 use crate::version::Version;
 
@@ -77,6 +77,7 @@ impl Folder {
     }
 
     async fn found(&self, content: &ContentKey) -> Result<PathBuf, Error> {
+        self.check_name(content.id(), content.version())?;
         let (folder, id, version) = (self.clone(), content.id().to_owned(), content.version().to_owned());
         blocking(move || folder.file_of(&id, &version)).await?
     }
@@ -90,9 +91,23 @@ impl Folder {
         }
     }
 
+    /// Ids and versions are a source's word. What is none could lead out of the folder, as a backslash does on Windows.
+    fn check_name(&self, id: &str, version: &str) -> Result<(), Error> {
+        check_id(id).and_then(|()| Version::parse(version).map(drop)).map_err(|error| {
+            let message = format!("A package of the source cannot be saved: {}", error.message());
+            Error::new(ErrorKind::InvalidPackage, message)
+                .with_hint("Have it removed from the source, or save the others by their names.")
+                .with_target(error.target())
+                .with_server(self.name())
+        })
+    }
+
     fn target(&self, upload: &Upload) -> Result<PathBuf, Error> {
         match &upload.content {
-            ContentKey::Package { id, version } => Ok(self.place_of(id, version)),
+            ContentKey::Package { id, version } => {
+                self.check_name(id, version)?;
+                Ok(self.place_of(id, version))
+            }
             ContentKey::Installer(_) => {
                 Err(Error::new(ErrorKind::InvalidArgument, "A folder keeps packages, not installers."))
             }
@@ -237,6 +252,7 @@ impl Catalogue for Folder {
 
     /// Without digests: [`Self::digest`] reads those files that matter.
     async fn versions_of(&self, _: &Context, ids: &[String]) -> Result<HashMap<String, Vec<PackageVersion>>, Error> {
+        ids.iter().try_for_each(|id| self.check_name(id, "0.0"))?;
         let (folder, ids) = (self.path.clone(), std::collections::HashSet::<String>::from_iter(ids.iter().cloned()));
         let listed = blocking(move || list(&folder, |id| ids.contains(id))).await?;
         let mut versions: HashMap<String, Vec<PackageVersion>> = HashMap::new();

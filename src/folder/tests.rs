@@ -290,3 +290,29 @@ async fn a_folder_tells_what_its_names_say_also_where_they_were_cut() {
     versions.sort_unstable();
     assert_eq!((versions, found[&long].len(), found.len()), (vec!["1.0", "2.0-rc.1"], 1, 2));
 }
+
+#[tokio::test]
+async fn a_source_cannot_name_a_file_outside_the_folder() {
+    let to = tempfile::tempdir().unwrap();
+    let folder = Folder::open(to.path()).unwrap();
+    let bytes = vec![1; 1000];
+    for (id, version) in
+        [("..\\..\\evil", "1.0"), ("C:evil", "1.0"), ("App", "1.0"), ("", "1.0"), ("app", "1.0\\..\\x")]
+    {
+        let content = ContentKey::Package { id: id.into(), version: version.into() };
+        let upload = Upload { content: content.clone(), ..upload(&bytes) };
+        let taken = folder.take(&upload, &to.path().join("x.partial"), 0, body(&bytes, false)).await;
+        let failures = [
+            taken.err(),
+            folder.begin(&context(), &Upload { length: Some(LARGE as u64), ..upload }).await.err(),
+            folder.digest(&context(), &content).await.err(),
+        ];
+        assert_eq!(failures.map(|error| error.map(|error| error.kind())), [Some(ErrorKind::InvalidPackage); 3], "{id}");
+        if version == "1.0" {
+            // The plan asks for it, so that nothing is saved before.
+            let planned = folder.versions_of(&context(), &["app".into(), id.into()]).await.unwrap_err();
+            assert_eq!(planned.kind(), ErrorKind::InvalidPackage, "{id}");
+        }
+    }
+    assert!(names(to.path()).is_empty());
+}
