@@ -183,9 +183,10 @@ pub(super) fn is_html(headers: &HeaderMap, text: &str) -> bool {
         let kind = kind.trim_start().to_ascii_lowercase();
         kind.starts_with("text/html") || kind.starts_with("application/xhtml")
     });
-    let start = text.trim_start_matches(['\u{feff}', ' ', '\r', '\n', '\t']).get(..14).unwrap_or_default();
-    let start = start.to_ascii_lowercase();
-    declared || start.starts_with("<!doctype html") || start.starts_with("<html")
+    // As bytes: what comes after may be any character, and a part of one at that place.
+    let start = text.trim_start_matches(['\u{feff}', ' ', '\r', '\n', '\t']).as_bytes();
+    let starts = |with: &str| start.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()));
+    declared || starts("<!doctype html") || starts("<html")
 }
 
 /// What stands in `<title>`.
@@ -333,6 +334,13 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::ProtocolViolation);
             assert!(error.message().contains("'Blocked &amp; logged'"), "{error}");
             assert!(!error.to_string().contains("hunter2"));
+        }
+        for undeclared in
+            ["<html>", "<html><title>Überwacht</title>hunter2", "<HTML\u{e9}><title>Überwacht</title>hunter2"]
+        {
+            let error = refuse(403, &[], undeclared);
+            assert_eq!(error.kind(), ErrorKind::ProtocolViolation, "{undeclared}: {error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         assert_eq!(refuse(401, &[("content-type", "text/html")], html).kind(), ErrorKind::AuthenticationFailed);
         assert_eq!(refuse(407, &[("content-type", "text/html")], html).kind(), ErrorKind::ProxyAuthenticationRequired);
