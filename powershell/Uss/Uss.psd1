@@ -19,4 +19,9 @@
     CmdletsToExport        = @()
     VariablesToExport      = @()
     AliasesToExport        = @('Resolve-UssDependencies')
+    PrivateData            = @{
+        PSData = @{
+            Tags = 'PackageManagement', 'UpdateService', 'Copy', 'Windows', 'Linux', 'MacOS'
+        }
+    }
 }

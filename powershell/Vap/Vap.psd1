@@ -17,4 +17,9 @@
     CmdletsToExport        = @()
     VariablesToExport      = @()
     AliasesToExport        = @()
+    PrivateData            = @{
+        PSData = @{
+            Tags = 'Virtuozzo', 'Platform', 'Environment', 'Windows', 'Linux', 'MacOS'
+        }
+    }
 }

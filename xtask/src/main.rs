@@ -8,6 +8,7 @@ mod demo;
 mod header;
 mod lint;
 mod methods;
+mod package;
 mod process;
 mod pwsh;
 mod report;
@@ -29,6 +30,8 @@ usage: cargo xtask COMMAND
   demo platform                      an access token that stops and starts environments, and nothing else
   test                               everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
+  package [--out DIR] [--native RID=FILE]... [--project ADDRESS]
+                                     what people install: gallery packages, a zip, a bill of materials, digests
   bench [NAME] [--runs N] [--size BYTES]
                                      whole processes against peers: import, first-call, query, copy, bearer
   screenshots                        docs/pages: pictures of the server's pages, from a real browser
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         ["screenshots"] => screenshots::run(),
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),
+        ["package", options @ ..] => package::run(options),
         ["header"] => header::write(&header::build()?),
         ["header", "--check"] => header::check(&header::build()?),
         ["methods"] => methods::write(),
@@ -93,7 +97,7 @@ fn stage(options: &[&str]) -> Result<()> {
     }
     let out = out.ok_or(Usage)?;
     let built = workspace::build(profile, &["-p", "uss"])?;
-    for module in stage::stage(&built.library()?, &out)? {
+    for module in stage::stage(&[stage::Native::here(built.library()?)?], &out)? {
         println!("{}", module.display());
     }
     Ok(())

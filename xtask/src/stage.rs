@@ -7,11 +7,24 @@ use std::{
 
 use crate::{Result, workspace};
 
-/// Puts each module of `powershell/` below `out`, with `library`; answers with the modules' folders.
+/// The library for one platform, by .NET's name of it: a module finds it by that name at run time.
+pub(crate) struct Native {
+    pub(crate) rid: String,
+    pub(crate) library: PathBuf,
+}
+
+impl Native {
+    /// The library of this platform.
+    pub(crate) fn here(library: PathBuf) -> Result<Self> {
+        Ok(Self { rid: rid()?, library })
+    }
+}
+
+/// Puts each module of `powershell/` below `out`, with the libraries; answers with the modules' folders.
 ///
 /// A module is made beside its place and then renamed, so that a reader never finds half of one, and nothing of an
 /// older one stays.
-pub(crate) fn stage(library: &Path, out: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn stage(natives: &[Native], out: &Path) -> Result<Vec<PathBuf>> {
     let source = workspace::root().join("powershell");
     fs::create_dir_all(out).map_err(|error| format!("cannot make {}: {error}", out.display()))?;
     let mut staged = Vec::new();
@@ -25,10 +38,13 @@ pub(crate) fn stage(library: &Path, out: &Path) -> Result<Vec<PathBuf>> {
         let module = fresh.path().join("new");
         copy_folder(&entry.path(), &module)?;
         copy_folder(&source.join("Native"), &module)?;
-        let native = module.join("native").join(rid()?);
-        fs::create_dir_all(&native)?;
-        let file = library.file_name().ok_or("the library has no name")?;
-        fs::copy(library, native.join(file)).map_err(|error| format!("cannot copy {}: {error}", library.display()))?;
+        for Native { rid, library } in natives {
+            let native = module.join("native").join(rid);
+            fs::create_dir_all(&native)?;
+            let file = library.file_name().ok_or("the library has no name")?;
+            fs::copy(library, native.join(file))
+                .map_err(|error| format!("cannot copy {}: {error}", library.display()))?;
+        }
 
         let place = out.join(&name);
         if place.exists() {
@@ -57,7 +73,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// .NET's name of this platform: the library is found by it at run time.
+/// .NET's name of this platform.
 fn rid() -> Result<String> {
     let system = match std::env::consts::OS {
         "linux" if cfg!(target_env = "musl") => "linux-musl",

@@ -8,9 +8,11 @@ use std::path::Path;
 use crate::{
     Result, Told, debian, header,
     lint::{self, WORKSPACE},
-    methods, process, pwsh,
+    methods,
+    package::{self, GlibC},
+    process, pwsh,
     report::{CargoTest, Pester, Tally},
-    stage,
+    stage::{self, Native},
     workspace::{self, Built, Profile, cargo},
 };
 
@@ -53,6 +55,7 @@ pub(crate) fn run() -> Result<()> {
     if let Some(built) = built {
         run.step("C header", || header::check(&built).map(|()| Tally::passed(1)));
         run.step("Rust", || rust(&built));
+        run.step("packages", || packages(&built));
         run.with_powershell(&built);
     }
     run.step("demo", || demo(&[], None));
@@ -151,8 +154,29 @@ fn demo(which: &[&str], pwsh: Option<&str>) -> Result<Tally> {
     }
 }
 
+/// Packages of the dev build, made twice with the same bytes; what is in them is for the PowerShell tests.
+fn packages(built: &Built) -> Result<Tally> {
+    let natives = [Native::here(built.library()?)?];
+    let (first, again) = (workspace::scratch()?.join("packages"), workspace::temporary_folder("packages")?);
+    if first.exists() {
+        std::fs::remove_dir_all(&first)?;
+    }
+    let project = Some("https://forge.example/uss");
+    let made = package::make(&natives, project, &first)?;
+    for (made, other) in made.iter().zip(package::make(&natives, project, again.path())?) {
+        if std::fs::read(made)? != std::fs::read(other)? {
+            return Err(format!("{} is not the same when it is made again", made.display()).into());
+        }
+    }
+    for native in natives.iter().filter(|native| GlibC::is_of(&native.rid)) {
+        println!("The dev build needs glibc {}.", GlibC::needed_by(&native.library)?);
+    }
+    Ok(Tally::passed(1))
+}
+
 fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
-    let modules = stage::stage(&built.library()?, &workspace::scratch()?.join("modules"))?;
+    let native = Native::here(built.library()?)?;
+    let modules = stage::stage(&[native], &workspace::scratch()?.join("modules"))?;
     let module = modules.iter().find(|module| module.ends_with("Uss")).ok_or("the module Uss was not staged")?;
     // The closing line is printed here, as Pester's own differs from version to version.
     let script = "if (-not (Get-Module Pester -ListAvailable | Where-Object Version -GE '5.0')) { exit 77 }; \
@@ -166,6 +190,7 @@ fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
     command.env("USS_TEST_SUITE", workspace::root().join("tests/powershell"));
     // What copies leave to go on with is the run's own, and not of whoever runs the tests.
     command.env("XDG_STATE_HOME", workspace::scratch()?.join("state"));
+    command.env("USS_TEST_PACKAGES", workspace::scratch()?.join("packages"));
     command.env("USS_TEST_MODULE", module).env("USS_TEST_SERVER", built.program("uss-server")?);
     let status = process::stream(&mut command, |line| reader.line(line))?;
     if status.code() == Some(77) {

@@ -96,7 +96,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         ],
     )?;
     let folder = workspace::temporary_folder("bench")?;
-    let modules = stage::stage(&built.library()?, &folder.path().join("modules"))?;
+    let modules = stage::stage(&[stage::Native::here(built.library()?)?], &folder.path().join("modules"))?;
     let module = modules.iter().find(|module| module.ends_with("Uss")).ok_or("the module Uss was not staged")?;
     let bench = Bench {
         pwsh,

@@ -95,7 +95,7 @@ struct Demo<'a> {
 
 impl Demo<'_> {
     fn through_powershell(&self, pwsh: &Path, library: &Path, terminal: Terminal) -> Result<()> {
-        let modules = stage::stage(library, &self.folder.join("modules"))?;
+        let modules = stage::stage(&[stage::Native::here(library.to_owned())?], &self.folder.join("modules"))?;
         let module = modules.iter().find(|module| module.ends_with("Uss")).ok_or("the module Uss was not staged")?;
         let mut command = script(pwsh, self.folder, include_str!("packages.ps1"))?;
         command.arg("-Module").arg(module.join("Uss.psd1"));

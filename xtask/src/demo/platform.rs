@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
     platform.person("ada", PASSWORD)?;
     terminal.done("Started the platform", &platform.address);
 
-    let modules = stage::stage(&built.library()?, &folder.path().join("modules"))?;
+    let modules = stage::stage(&[stage::Native::here(built.library()?)?], &folder.path().join("modules"))?;
     let module = modules.iter().find(|module| module.ends_with("Vap")).ok_or("the module Vap was not staged")?;
     let mut command = script(&pwsh, folder.path(), include_str!("platform.ps1"))?;
     command.arg("-Module").arg(module.join("Vap.psd1")).args(["-Platform", &platform.address]);
