@@ -75,15 +75,22 @@ impl ServerUrl {
     /// This server's address followed by `path_and_query`, which starts with a slash and is percent-encoded already.
     ///
     /// # Errors
-    /// `InvalidArgument` when that is no address, or leads to another origin.
+    /// `InvalidArgument` when that is no address, leads to another origin, or climbs by `.` or `..`: an id that is one
+    /// would make another call of the route that it is put into.
     pub fn join(&self, path_and_query: &str) -> Result<Url, Error> {
+        let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
         let url = Url::parse(&format!("{self}{path_and_query}")).ok().filter(|url| url.origin() == self.url.origin());
-        url.ok_or_else(|| {
-            let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
-            Error::new(ErrorKind::InvalidArgument, format!("'{path}' is no path on {self}."))
-                .with_hint("Give a path that starts with a slash; another server needs its own connection.")
+        url.filter(|_| !path.split(['/', '\\']).any(climbs)).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArgument, format!("'{path}' is no path on {self}.")).with_hint(
+                "Give a path that starts with a slash and does not climb; another server needs its own connection.",
+            )
         })
     }
+}
+
+/// Whether URLs take a segment for a step and not for a name; an encoded dot is one (WHATWG URL, 4.1).
+fn climbs(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
 impl fmt::Display for ServerUrl {
@@ -142,6 +149,13 @@ mod tests {
         for far in ["@b.example/x", ".b.example/x"] {
             let root = ServerUrl::parse("https://a.example", false).unwrap();
             assert!(root.join(far).is_err(), "{far}");
+        }
+        for climbing in ["/..", "/api/../x", "/api/./x", "/api/%2e%2E/x", "/api/.%2e", "/api\\..\\x", "/api/.?x=1"] {
+            let error = server.join(climbing).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{climbing}");
+        }
+        for name in ["/api/..x", "/api/...", "/api?x=/../y", "/a.b/"] {
+            assert_eq!(server.join(name).unwrap().as_str(), format!("https://a.example/uss{name}"));
         }
     }
 }
