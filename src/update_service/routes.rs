@@ -114,8 +114,6 @@ routes! {
     revoke_token "revokeToken" POST "/api/v1/PersonalTokens/{id}/revoke" ["id"];
     /// Removes a personal token.
     remove_token "removeToken" DELETE "/api/v1/PersonalTokens/{id}" ["id"];
-    /// Whether the server is up; documented by the product.
-    settings "settings" GET "/api/v1/Settings/server" [];
     [only in a file]
     /// Called after the last byte of a resumable upload, on a server that publishes nothing before.
     upload_complete "uploadComplete" POST ["uploadId" "packageId" "version" "installerId"];
