@@ -6,7 +6,7 @@
 //! ffi -> folder -> copy | package
 //! ffi -> virtuozzo -> http
 //! ffi -> update_service | copy -> connection -> bearer | http | vault -> secret | server_url | error | log
-//! version, version_query, package, selection, wildcard, instant: pure, callable from anywhere
+//! version, version_query, package, selection, wildcard, instant, hex: pure, callable from anywhere
 //! operation, runtime: where everything runs
 //! ```
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -22,6 +22,7 @@ pub mod copy;
 pub mod error;
 pub mod ffi;
 pub mod folder;
+mod hex;
 pub mod http;
 mod instant;
 pub mod log;

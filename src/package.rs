@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, ErrorKind};
+use crate::hex::to_hex;
 use crate::version::Version;
 use crate::version_query::VersionQuery;
 pub use read::{
@@ -117,7 +118,7 @@ pub fn file_name(id: &str, version: &str) -> String {
     if name.len() <= LONGEST_STEM {
         return format!("{name}.zip");
     }
-    let digest = write::hex(&write::digest_of(&[id.as_bytes(), b"\0", version.as_bytes()]));
+    let digest = to_hex(&write::digest_of(&[id.as_bytes(), b"\0", version.as_bytes()]));
     let fitting = |text: &str, length| text.chars().take(length).collect::<String>();
     format!("{}-{}.zip", fitting(&name, LONGEST_STEM - 33), fitting(&digest, 32))
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::body::{Chunk, Room};
 use crate::error::{Error, ErrorKind};
+use crate::hex::{from_hex, to_hex};
 
 /// Chunks after each of which the hash can be gone back to: some MiB, more than is ever under way.
 const REMEMBERED: usize = 1024;
@@ -28,15 +29,7 @@ impl Digest {
     /// Reads 64 hex digits; anything else is none, as if the side had told nothing.
     #[must_use]
     pub fn parse(hex: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        if hex.len() != 64 || !hex.is_ascii() {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-            *byte = u8::from_str_radix(pair, 16).ok()?;
-        }
-        Some(Self(bytes))
+        from_hex(hex).map(Self)
     }
 }
 
@@ -54,7 +47,7 @@ impl From<Digest> for [u8; 32] {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&to_hex(&self.0))
     }
 }
 

@@ -15,6 +15,7 @@ use super::payload::{self, Entry};
 use super::read::read_manifest;
 use super::{MANIFEST, MAX_ENTRIES, MAX_INFLATION, Manifest, SMALL_PAYLOAD};
 use crate::error::{Error, ErrorKind};
+use crate::hex::to_hex;
 
 const CHUNK: usize = 256 * 1024;
 
@@ -196,7 +197,7 @@ fn measure(file: &mut File) -> io::Result<(u64, String)> {
     loop {
         let count = file.read(&mut chunk)?;
         if count == 0 {
-            return Ok((size, hex(&hasher.finalize().into())));
+            return Ok((size, to_hex(&hasher.finalize().into())));
         }
         size += count as u64;
         hasher.update(chunk.get(..count).unwrap_or_default());
@@ -210,11 +211,6 @@ pub(super) fn digest_of(parts: &[&[u8]]) -> [u8; 32] {
         hasher.update(part);
     }
     hasher.finalize().into()
-}
-
-/// Lower-case hex digits.
-pub(super) fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What an input or output error means.
@@ -336,7 +332,7 @@ mod tests {
         assert_eq!(names(&file.path), ["Manifest.json", "Package.psm1", "bin/a.txt"]);
         assert_eq!(read_manifest(File::open(&file.path).unwrap()).unwrap(), manifest());
         let bytes = fs::read(&file.path).unwrap();
-        assert_eq!((file.size, file.sha256), (bytes.len() as u64, hex(&digest_of(&[&bytes]))));
+        assert_eq!((file.size, file.sha256), (bytes.len() as u64, to_hex(&digest_of(&[&bytes]))));
         let mut zip = ZipArchive::new(File::open(&file.path).unwrap()).unwrap();
         assert_eq!(io::read_to_string(zip.by_name("bin/a.txt").unwrap()).unwrap(), "text");
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::UpdateService;
 use super::digest;
 use crate::error::{Error, ErrorKind};
+use crate::hex::from_hex;
 use crate::http::{Extent, Fetched, HeaderValue, MAX_JSON, Request};
 use crate::operation::Context;
 
@@ -190,7 +191,7 @@ impl UpdateService {
         };
         Ok(Stored {
             size: fields.get("size").and_then(Value::as_u64),
-            sha256: fields.get("sha256").and_then(Value::as_str).and_then(digest::from_hex),
+            sha256: fields.get("sha256").and_then(Value::as_str).and_then(from_hex),
         })
     }
 }

@@ -19,6 +19,7 @@ use super::UpdateService;
 use super::digest;
 use super::publish::{Publish, PublishInstaller, Published, Publishing, Stored};
 use crate::error::{Error, ErrorKind};
+use crate::hex::to_hex;
 use crate::http::{Extent, Fetched, HeaderMap, HeaderValue, MAX_JSON, Method, Request, broken};
 use crate::operation::Context;
 
@@ -342,7 +343,7 @@ fn metadata(what: &Publishing) -> HeaderValue {
             (sha256, *force)
         }
     };
-    let sha256 = sha256.as_ref().map(digest::to_hex);
+    let sha256 = sha256.as_ref().map(to_hex);
     pairs.extend(sha256.as_deref().map(|sha256| ("sha256", sha256)));
     pairs.extend(force.then_some(("force", "true")));
     let pairs: Vec<String> =
