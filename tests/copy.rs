@@ -3,122 +3,33 @@
 
 mod support;
 
-use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use support::{Server, block_on, context, verbose_lines};
+use serde_json::json;
+use support::pair::{MEGABYTE, Pair, Row, impatient};
+use support::{block_on, verbose_lines};
 use uss::copy::{
-    CopyResult, InstallerChoice, MemoryJournal, Plan, PlanOptions, Request, RunOptions, Status, plan, plan_installers,
-    resolve, run,
+    InstallerChoice, MemoryJournal, PlanOptions, Request, RunOptions, Status, plan_installers, resolve, run,
 };
 use uss::log::{Log, LogLevel};
-use uss::operation::{Context, Delivery, Operation, PROGRESS_LENGTH};
-use uss::update_service::UpdateService;
+use uss::operation::{Delivery, Operation, PROGRESS_LENGTH};
 use uss::{Error, ErrorKind};
 
 const CONTENT: &str = "GET /api/v1/Packages/content";
 const PUBLISH: &str = "POST /api/v1/Packages";
-const MEGABYTE: u64 = 1 << 20;
 
-type Row = Result<CopyResult, Error>;
-
-/// Two servers and their clients.
-struct Pair {
-    a: Server,
-    b: Server,
-    from: UpdateService,
-    to: UpdateService,
-    context: Context,
-}
-
-impl Pair {
-    fn start() -> Self {
-        let (a, b) = (Server::start(), Server::start());
-        let (from, to) = (a.client("ada", &a.admin("ada")), b.client("bob", &b.admin("bob")));
-        Self { a, b, from, to, context: context() }
-    }
-
-    async fn plan(&self, id: &str, options: &PlanOptions) -> Result<Plan, Vec<Error>> {
-        let request = Request { package_id: id.into(), version_query: String::new() };
-        plan(&self.context, &self.from, std::slice::from_ref(&self.to), &[request], options).await
-    }
-
-    async fn run(&self, plan: Plan, options: &RunOptions) -> Vec<Row> {
-        let rows = Mutex::new(Vec::new());
-        run(&self.context, plan, &MemoryJournal::default(), options, |row| rows.lock().unwrap().push(row))
-            .await
-            .unwrap();
-        rows.into_inner().unwrap()
-    }
-
-    fn copy(&self, id: &str) -> Vec<Row> {
-        block_on(async {
-            let plan = self.plan(id, &PlanOptions::default()).await.unwrap();
-            self.run(plan, &RunOptions::default()).await
-        })
-    }
-
-    fn copy_one(&self, id: &str) -> Row {
-        let mut rows = self.copy(id);
-        assert_eq!(rows.len(), 1, "{rows:?}");
-        rows.remove(0)
-    }
-
-    /// The digests of a package's versions on both sides are the same, and the destination's blobs are whole.
-    fn is_the_same(&self, id: &str) -> bool {
-        let digests = |service: &UpdateService| {
-            let versions = block_on(service.versions(&self.context, id)).unwrap();
-            versions.into_iter().map(|version| (version.version, version.sha256)).collect::<HashMap<_, _>>()
-        };
-        self.b.run(&["check"]);
-        digests(&self.from) == digests(&self.to)
-    }
-
-    fn is_absent(&self, id: &str) -> bool {
-        let versions = block_on(self.to.versions(&self.context, id));
-        versions.is_err_and(|error| error.kind() == ErrorKind::PackageNotFound)
-    }
-
-    /// Waits until so many bytes have gone over.
-    fn wait_for_bytes(&self, bytes: u64) {
-        for _ in 0..3000 {
-            let mut values = [0; PROGRESS_LENGTH];
-            self.context.progress().read(&mut values);
-            if values[3] >= bytes {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
+/// Waits until so many bytes have gone over.
+fn wait_for_bytes(pair: &Pair, bytes: u64) {
+    for _ in 0..3000 {
+        let mut values = [0; PROGRESS_LENGTH];
+        pair.context.progress().read(&mut values);
+        if values[3] >= bytes {
+            return;
         }
-        panic!("{bytes} bytes did not go over in 30 s");
+        std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-fn ask(server: &Server, request: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-    let length = body.len();
-    let head = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// Makes requests fail; see the server's faults.
-fn fault(server: &Server, rules: Value) {
-    let answer = ask(server, "POST /faults", &rules.to_string());
-    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
-}
-
-/// How often the server was asked for this.
-fn count(server: &Server, what: &str) -> u64 {
-    let answer = ask(server, "GET /faults/counts", "");
-    let counts: Value = serde_json::from_str(&answer[answer.find("\r\n\r\n").unwrap()..]).unwrap();
-    counts[what].as_u64().unwrap_or(0)
+    panic!("{bytes} bytes did not go over in 30 s");
 }
 
 fn statuses(rows: &[Row]) -> Vec<(&str, Status)> {
@@ -142,8 +53,8 @@ fn a_bundle_arrives_with_its_dependencies_and_a_repeat_reads_no_content() {
     let planned = block_on(pair.plan("bundle/my-pos", &PlanOptions::default())).unwrap();
     let summary = planned.summaries().remove(0);
     assert!(summary.target.starts_with("bundle/my-pos 1.0.0 and 4 dependencies (3.1"), "{summary:?}");
-    assert!(summary.target.ends_with(&format!(" to {}", pair.b.url())), "{summary:?}");
-    assert_eq!(summary.action, format!("Copy from {}", pair.a.url()));
+    assert!(summary.target.ends_with(&format!(" to {}", pair.before_b.url())), "{summary:?}");
+    assert_eq!(summary.action, format!("Copy from {}", pair.before_a.url()));
     assert!(planned.rows().iter().all(|row| row.status == Status::WouldCopy && row.bytes_sent == 0));
 
     let rows = block_on(pair.run(planned, &RunOptions::default()));
@@ -154,17 +65,17 @@ fn a_bundle_arrives_with_its_dependencies_and_a_repeat_reads_no_content() {
     for row in rows.iter().flatten() {
         assert_eq!(row.size, Some(row.bytes_sent));
         assert_eq!(row.sha256.as_deref().map(str::len), Some(64));
-        assert_eq!((row.source.as_str(), row.destination.as_str()), (pair.a.url(), pair.b.url()));
+        assert_eq!((row.source.as_str(), row.destination.as_str()), (pair.before_a.url(), pair.before_b.url()));
     }
     for id in ["app", "printer", "tools", "bundle/my-pos"] {
         assert!(pair.is_the_same(id), "{id}");
     }
     assert_eq!(block_on(pair.to.versions(&pair.context, "base")).unwrap()[0].version, "1.0.0");
 
-    let read = count(&pair.a, CONTENT);
-    let again = pair.copy("bundle/my-pos");
+    let read = pair.a.requests(CONTENT);
+    let again = pair.copy("bundle/my-pos", &impatient());
     assert!(statuses(&again).iter().all(|(_, status)| *status == Status::Skipped), "{again:?}");
-    assert_eq!((again.len(), count(&pair.a, CONTENT)), (5, read));
+    assert_eq!((again.len(), pair.a.requests(CONTENT)), (5, read));
 
     let request = Request { package_id: "bundle/my-pos".into(), version_query: String::new() };
     let resolved = block_on(resolve(&pair.context, &pair.from, &[request], false)).unwrap();
@@ -217,25 +128,22 @@ fn a_plan_tells_cycles_and_missing_dependencies_together() {
     assert_eq!(kinds, [ErrorKind::DependencyUnresolved, ErrorKind::DependencyCycle], "{problems:?}");
     assert!(problems[1].message().contains("a 1.0.0 -> b 1.0.0 -> a 1.0.0"), "{problems:?}");
     assert!(problems[0].message().contains("a 1.0.0 needs gone '>=2.0'"), "{problems:?}");
-    assert_eq!(count(&pair.a, CONTENT), 0);
+    assert_eq!(pair.a.requests(CONTENT), 0);
 }
 
 #[test]
 fn a_source_that_breaks_is_spliced_into_the_same_upload() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 8 * MEGABYTE);
-    fault(
-        &pair.a,
-        json!([
-            { "path": "/content", "action": { "reset": 3_000_001 } },
-            { "path": "/content", "action": { "reset": 7 } },
-            { "path": "/content", "action": { "reset": 2_000_000 } },
-        ]),
-    );
+    pair.a.fault(json!([
+        { "path": "/content", "action": { "reset": 3_000_001 } },
+        { "path": "/content", "action": { "reset": 7 } },
+        { "path": "/content", "action": { "reset": 2_000_000 } },
+    ]));
     let row = pair.copy_one("app").unwrap();
     assert_eq!((row.status, Some(row.bytes_sent)), (Status::Copied, row.size));
     assert!(pair.is_the_same("app"));
-    assert_eq!(count(&pair.b, PUBLISH), 1);
+    assert_eq!(pair.b.requests(PUBLISH), 1);
     let lines = verbose_lines(&pair.context);
     assert!(lines.iter().any(|line| line.contains("app 1.0.0: reads on from byte ")), "{lines:#?}");
 }
@@ -244,27 +152,27 @@ fn a_source_that_breaks_is_spliced_into_the_same_upload() {
 fn a_source_that_is_killed_in_the_middle_and_comes_back_is_spliced() {
     let mut pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 15 * MEGABYTE);
-    fault(&pair.a, json!({ "path": "/content", "action": { "stall": 5_000_000 } }));
+    pair.a.fault(json!({ "path": "/content", "action": { "stall": 5_000_000 } }));
     let planned = block_on(pair.plan("app", &PlanOptions::default())).unwrap();
-    let (context, rows) = (pair.context.clone(), std::sync::Arc::new(Mutex::new(Vec::new())));
+    let (context, rows) = (pair.context.clone(), Arc::new(Mutex::new(Vec::new())));
     let kept = rows.clone();
     let copy = uss::runtime::runtime().unwrap().spawn(async move {
         run(&context, planned, &MemoryJournal::default(), &RunOptions::default(), |row| kept.lock().unwrap().push(row))
             .await
     });
-    pair.wait_for_bytes(3_000_000);
+    wait_for_bytes(&pair, 3_000_000);
     pair.a.restart();
     block_on(copy).unwrap().unwrap();
     assert_eq!(statuses(&rows.lock().unwrap()), [("app", Status::Copied)]);
     assert!(pair.is_the_same("app"));
-    assert_eq!(count(&pair.b, PUBLISH), 1);
+    assert_eq!(pair.b.requests(PUBLISH), 1);
 }
 
 #[test]
 fn a_source_that_stalls_is_left_and_spliced() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 4 * MEGABYTE);
-    fault(&pair.a, json!({ "path": "/content", "action": { "stall": 2_000_000 } }));
+    pair.a.fault(json!({ "path": "/content", "action": { "stall": 2_000_000 } }));
     let options = RunOptions { stall: Duration::from_millis(500), ..RunOptions::default() };
     let rows = block_on(async {
         let planned = pair.plan("app", &PlanOptions::default()).await.unwrap();
@@ -278,12 +186,10 @@ fn a_source_that_stalls_is_left_and_spliced() {
 fn bytes_that_changed_on_the_way_are_never_published() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 2 * MEGABYTE);
-    fault(&pair.a, json!({ "path": "/content", "action": { "corrupt": 1_234_567 } }));
+    pair.a.fault(json!({ "path": "/content", "action": { "corrupt": 1_234_567 } }));
     assert_eq!(pair.copy_one("app").unwrap_err().kind(), ErrorKind::ChecksumMismatch);
     assert!(pair.is_absent("app"));
-    fault(
-        &pair.b,
-        json!({ "method": "POST", "path": "/Packages", "query": "packageId=app", "on": "request", "action": { "corrupt": 1_234_567 } }),
+    pair.b.fault(json!({ "method": "POST", "path": "/Packages", "query": "packageId=app", "on": "request", "action": { "corrupt": 1_234_567 } }),
     );
     assert_eq!(pair.copy_one("app").unwrap_err().kind(), ErrorKind::ChecksumMismatch);
     assert!(pair.is_absent("app"));
@@ -294,13 +200,10 @@ fn bytes_that_changed_on_the_way_are_never_published() {
 fn content_that_changed_in_the_middle_is_never_published() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 2 * MEGABYTE);
-    fault(
-        &pair.a,
-        json!([
-            { "path": "/content", "action": { "reset": 1_000_000 } },
-            { "path": "/content", "action": "change" },
-        ]),
-    );
+    pair.a.fault(json!([
+        { "path": "/content", "action": { "reset": 1_000_000 } },
+        { "path": "/content", "action": "change" },
+    ]));
     assert_eq!(pair.copy_one("app").unwrap_err().kind(), ErrorKind::SourceChanged);
     assert!(pair.is_absent("app"));
 }
@@ -309,24 +212,22 @@ fn content_that_changed_in_the_middle_is_never_published() {
 fn a_destination_that_breaks_gets_the_package_again() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 4 * MEGABYTE);
-    fault(
-        &pair.b,
-        json!({ "method": "POST", "query": "packageId=app", "on": "request", "count": 2, "action": { "reset": 2_000_000 } }),
+    pair.b.fault(json!({ "method": "POST", "query": "packageId=app", "on": "request", "count": 2, "action": { "reset": 2_000_000 } }),
     );
     let row = pair.copy_one("app").unwrap();
     assert_eq!(row.status, Status::Copied);
     assert!(Some(row.bytes_sent) > row.size);
     assert!(pair.is_the_same("app"));
-    assert_eq!(count(&pair.b, PUBLISH), 3);
+    assert_eq!(pair.b.requests(PUBLISH), 3);
 }
 
 #[test]
 fn a_lost_answer_is_a_success_when_the_digest_agrees() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], MEGABYTE);
-    fault(&pair.b, json!({ "method": "POST", "query": "packageId=app", "action": "forget" }));
+    pair.b.fault(json!({ "method": "POST", "query": "packageId=app", "action": "forget" }));
     assert_eq!(pair.copy_one("app").unwrap().status, Status::Copied);
-    assert_eq!(count(&pair.b, PUBLISH), 1);
+    assert_eq!(pair.b.requests(PUBLISH), 1);
     assert!(pair.is_the_same("app"));
 }
 
@@ -334,12 +235,10 @@ fn a_lost_answer_is_a_success_when_the_digest_agrees() {
 fn a_busy_destination_is_waited_for() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], MEGABYTE);
-    fault(
-        &pair.b,
-        json!({ "method": "POST", "query": "packageId=app", "count": 2, "action": { "status": { "code": 503, "retryAfter": "0" } } }),
+    pair.b.fault(json!({ "method": "POST", "query": "packageId=app", "count": 2, "action": { "status": { "code": 503, "retryAfter": "0" } } }),
     );
     assert_eq!(pair.copy_one("app").unwrap().status, Status::Copied);
-    assert_eq!(count(&pair.b, PUBLISH), 3);
+    assert_eq!(pair.b.requests(PUBLISH), 3);
 }
 
 #[test]
@@ -347,11 +246,10 @@ fn a_full_destination_fails_what_it_refused_and_what_needs_it() {
     let pair = Pair::start();
     pair.a.add_package("base", "1.0.0", &[], MEGABYTE);
     pair.a.add_package("app", "1.0.0", &["base="], 0);
-    fault(
-        &pair.b,
+    pair.b.fault(
         json!({ "method": "POST", "query": "packageId=base", "count": null, "action": { "status": { "code": 507 } } }),
     );
-    let rows = pair.copy("app");
+    let rows = pair.copy("app", &impatient());
     assert_eq!(kinds(&rows), [Some(ErrorKind::InsufficientStorage), Some(ErrorKind::DependencyFailed)]);
     let dependent = rows[1].as_ref().unwrap_err();
     assert_eq!(dependent.target(), "app 1.0.0");
@@ -367,13 +265,13 @@ fn a_proxys_page_is_neither_content_nor_an_answer() {
         let body = "<html><head><title>Blocked by policy</title></head><body>secret details</body></html>";
         json!({ "status": { "code": code, "contentType": "text/html", "body": body } })
     };
-    fault(&pair.a, json!({ "path": "/content", "action": page(200) }));
+    pair.a.fault(json!({ "path": "/content", "action": page(200) }));
     let error = pair.copy_one("app").unwrap_err();
-    assert_eq!((error.kind(), error.server()), (ErrorKind::ProtocolViolation, pair.a.url()), "{error}");
+    assert_eq!((error.kind(), error.server()), (ErrorKind::ProtocolViolation, pair.before_a.url()), "{error}");
     for code in [200, 403] {
-        fault(&pair.b, json!({ "method": "POST", "query": "packageId=app", "action": page(code) }));
+        pair.b.fault(json!({ "method": "POST", "query": "packageId=app", "action": page(code) }));
         let error = pair.copy_one("app").unwrap_err();
-        assert_eq!((error.kind(), error.server()), (ErrorKind::ProtocolViolation, pair.b.url()), "{error}");
+        assert_eq!((error.kind(), error.server()), (ErrorKind::ProtocolViolation, pair.before_b.url()), "{error}");
         assert!(error.message().contains("Blocked by policy") && !error.message().contains("secret"), "{error}");
     }
     assert!(pair.is_absent("app"));
@@ -385,14 +283,11 @@ fn a_bearer_that_ends_in_the_middle_is_renewed_and_a_revoked_token_ends_the_copy
     pair.a.add_package("base", "1.0.0", &[], 2 * MEGABYTE);
     pair.a.add_package("app", "1.0.0", &["base="], 1000);
     pair.a.add_package("bundle", "1.0.0", &["app="], 0);
-    fault(
-        &pair.a,
-        json!([
-            { "path": "/content", "action": { "reset": 1_000_000 } },
-            { "path": "/content", "action": "expireBearers" },
-        ]),
-    );
-    fault(&pair.b, json!({ "method": "POST", "query": "packageId=base", "action": "expireBearers" }));
+    pair.a.fault(json!([
+        { "path": "/content", "action": { "reset": 1_000_000 } },
+        { "path": "/content", "action": "expireBearers" },
+    ]));
+    pair.b.fault(json!({ "method": "POST", "query": "packageId=base", "action": "expireBearers" }));
     let rows = Mutex::new(Vec::new());
     block_on(async {
         let planned = pair.plan("bundle", &PlanOptions::default()).await.unwrap();
@@ -408,14 +303,14 @@ fn a_bearer_that_ends_in_the_middle_is_renewed_and_a_revoked_token_ends_the_copy
     let rows = rows.into_inner().unwrap();
     let expected = [None, Some(ErrorKind::AuthenticationFailed), Some(ErrorKind::DependencyFailed)];
     assert_eq!(kinds(&rows), expected, "{rows:?}");
-    assert_eq!(rows[1].as_ref().unwrap_err().server(), pair.b.url());
+    assert_eq!(rows[1].as_ref().unwrap_err().server(), pair.before_b.url());
 }
 
 #[test]
 fn a_cancelled_copy_ends_and_publishes_nothing() {
     let pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 8 * MEGABYTE);
-    fault(&pair.a, json!({ "path": "/content", "action": { "stall": 4_000_000 } }));
+    pair.a.fault(json!({ "path": "/content", "action": { "stall": 4_000_000 } }));
     let planned = block_on(pair.plan("app", &PlanOptions::default())).unwrap();
     let operation = Operation::start(Log::new(LogLevel::None), Delivery::Streaming, |context, output| async move {
         run(&context, planned, &MemoryJournal::default(), &RunOptions::default(), |row| output.push(row)).await
@@ -440,6 +335,8 @@ fn a_cancelled_copy_ends_and_publishes_nothing() {
 fn a_server_that_is_not_there_is_told_at_once() {
     let mut pair = Pair::start();
     pair.a.add_package("app", "1.0.0", &[], 1000);
+    // Nothing before it, which would take the connection.
+    pair.to = pair.b.client("eve", &pair.b.admin("eve"));
     pair.b.kill();
     let problems = block_on(pair.plan("app", &PlanOptions::default())).unwrap_err();
     assert_eq!(problems.iter().map(Error::kind).collect::<Vec<_>>(), [ErrorKind::ConnectionFailed]);

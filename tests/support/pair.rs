@@ -44,9 +44,21 @@ impl Pair {
         block_on(self.from.versions(&self.context, id)).unwrap()[0].size.unwrap()
     }
 
+    /// The plan for the newest version of a package.
+    pub async fn plan(&self, id: &str, options: &PlanOptions) -> Result<Plan, Vec<Error>> {
+        let request = Request { package_id: id.into(), version_query: String::new() };
+        plan(&self.context, &self.from, std::slice::from_ref(&self.to), &[request], options).await
+    }
+
+    pub async fn run(&self, plan: Plan, options: &RunOptions) -> Vec<Row> {
+        rows(&self.context, plan, &self.journal, options).await
+    }
+
     pub fn copy(&self, id: &str, options: &RunOptions) -> Vec<Row> {
-        let planned = block_on(planned(&self.context, &self.from, &self.to, &[id])).unwrap();
-        block_on(rows(&self.context, planned, &self.journal, options))
+        block_on(async {
+            let planned = self.plan(id, &PlanOptions::default()).await.unwrap();
+            self.run(planned, options).await
+        })
     }
 
     pub fn copy_one(&self, id: &str) -> Row {
