@@ -35,7 +35,7 @@ try {
     if ($result.Status -ne 'Copied') { throw "the copy's status is '$($result.Status)'" }
     $version = Get-UssPackageVersion example-package -Server $destinationUrl
     if ($version.Version -ne '1.2.3' -or $version.Sha256 -ne $result.Sha256) { throw 'the destination has something else' }
-    try { Get-UssPackageVersion no-such-package -Server $sourceUrl; throw 'found what is not there' }
+    try { Get-UssPackageVersion no-such-package -Server $sourceUrl -ErrorAction Stop; throw 'found what is not there' }
     catch { if ($_.FullyQualifiedErrorId -notlike 'PackageNotFound,*') { throw } }
     "Windows PowerShell $($PSVersionTable.PSVersion): copied $($result.Id) $($result.Version), $($result.Size) bytes"
 }
