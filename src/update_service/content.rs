@@ -60,7 +60,8 @@ impl UpdateService {
         from: u64,
         if_match: Option<&str>,
     ) -> Result<Content, Error> {
-        let mut request = self.request(&self.routes().installer_content, &[("id", id)])?;
+        let request = self.request(&self.routes().installer_content, &[("id", id)]);
+        let mut request = request.map_err(|_| self.installer_not_found(id, None))?;
         request.missing = ErrorKind::InstallerNotFound;
         self.open_content(context, request, from, if_match).await.map_err(|error| match error.kind() {
             ErrorKind::InstallerNotFound => self.installer_not_found(id, error.http_status()),

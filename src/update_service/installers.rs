@@ -19,7 +19,8 @@ impl UpdateService {
     /// # Errors
     /// `InstallerNotFound`; else as the request fails.
     pub async fn installer(&self, context: &Context, id: &str) -> Result<Installer, Error> {
-        let mut request = self.request(&self.routes().installer, &[("id", id)])?;
+        let request = self.request(&self.routes().installer, &[("id", id)]);
+        let mut request = request.map_err(|_| self.installer_not_found(id, None))?;
         request.missing = ErrorKind::InstallerNotFound;
         self.json(context, &request).await.map_err(|error: Error| match error.kind() {
             ErrorKind::InstallerNotFound => self.installer_not_found(id, error.http_status()),

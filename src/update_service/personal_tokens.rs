@@ -141,7 +141,8 @@ impl UpdateService {
     }
 
     fn about_token(&self, route: &Route, id: &str) -> Result<Request, Error> {
-        let mut request = self.request(route, &[("id", id)])?;
+        // What is no segment of a path is no token's id.
+        let mut request = self.request(route, &[("id", id)]).map_err(|_| self.token_not_found(id))?;
         request.missing = ErrorKind::TokenNotFound;
         request.conflict = ErrorKind::TooManyTokens;
         Ok(request)
