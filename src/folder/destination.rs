@@ -4,17 +4,18 @@
 //! name keeps the beginnings of different contents apart.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 
 use super::listing::{Listed, list};
+use super::partial::{Temporary, Writing, beside, put, remove_file, sync_folder};
 use super::{blocking, failed, hashing};
 use crate::copy::{Body, Catalogue, ContentKey, Destination, Digest, Outcome, Receipt, Upload, UploadLocation};
 use crate::error::{Error, ErrorKind};
@@ -28,10 +29,6 @@ const WORTH_RESUMING: u64 = 16 << 20;
 
 /// Chunks that one turn on a blocking thread writes at most; the transfer's buffer bounds their bytes.
 const CHUNKS: usize = 64;
-
-const PARTIAL: &str = ".partial";
-
-const BUSY: &str = "something else writes to it";
 
 /// A folder that keeps packages. Clones are the same folder.
 #[derive(Clone, Debug)]
@@ -228,7 +225,7 @@ impl Folder {
 
     async fn remove(&self, partial: &Path) -> Result<(), Error> {
         let path = partial.to_owned();
-        match blocking(move || fs::remove_file(path)).await? {
+        match blocking(move || remove_file(&path)).await? {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("remove", partial, &error).with_server(self.name()))
             }
@@ -335,128 +332,6 @@ impl Destination for Folder {
             Some(partial) => self.remove(&partial).await,
             None => Ok(()),
         }
-    }
-}
-
-/// A partial file that is open, and locked against other processes.
-struct Writing {
-    file: File,
-    size: u64,
-    /// None: what came before was not hashed here.
-    hasher: Option<Sha256>,
-}
-
-impl Writing {
-    /// Makes a partial file, in place of one that nobody writes to. The inner error says why it cannot be had.
-    ///
-    /// The old one is not emptied: the process that it was of may have moved it to its place meanwhile.
-    fn begin(path: &Path) -> io::Result<Result<Self, String>> {
-        if let Ok(old) = OpenOptions::new().read(true).write(true).open(path) {
-            if let Err(what) = lock(&old)? {
-                return Ok(Err(what));
-            }
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        let file = match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Err(BUSY.into())),
-            opened => opened?,
-        };
-        let hasher = Some(Sha256::new());
-        Ok(lock(&file)?.map(|()| Self { file, size: 0, hasher }))
-    }
-
-    /// Opens a partial file that has `from` bytes. The inner error says why it cannot be gone on with.
-    fn open(path: &Path, from: u64) -> io::Result<Result<Self, String>> {
-        if from == 0 {
-            return Self::begin(path);
-        }
-        let mut file = match OpenOptions::new().read(true).write(true).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("it is gone".into())),
-            Err(error) => return Err(error),
-        };
-        if let Err(what) = lock(&file)? {
-            return Ok(Err(what));
-        }
-        let size = file.seek(SeekFrom::End(0))?;
-        if size != from {
-            return Ok(Err(format!("it has {size} bytes, not {from}")));
-        }
-        Ok(Ok(Self { file, size, hasher: None }))
-    }
-
-    fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
-        for chunk in chunks {
-            self.file.write_all(chunk)?;
-            self.size += chunk.len() as u64;
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(chunk);
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings all to the disk. The file is at its start then, and still locked.
-    fn end(mut self) -> io::Result<(File, Option<Sha256>)> {
-        self.file.sync_all()?;
-        self.file.rewind()?;
-        Ok((self.file, self.hasher))
-    }
-}
-
-fn lock(file: &File) -> io::Result<Result<(), String>> {
-    match file.try_lock() {
-        Ok(()) => Ok(Ok(())),
-        Err(TryLockError::WouldBlock) => Ok(Err(BUSY.into())),
-        // Not every file system has locks.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Ok(())),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Moves `from` to `to`; without `force`, only where nothing is.
-fn put(from: &Path, to: &Path, force: bool) -> io::Result<()> {
-    if force {
-        return fs::rename(from, to);
-    }
-    // A link fails if something has appeared meanwhile, which a rename would replace.
-    match fs::hard_link(from, to) {
-        Ok(()) => fs::remove_file(from),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) if to.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
-        // Not every file system has links.
-        Err(_) => fs::rename(from, to),
-    }
-}
-
-/// Brings a new name in a folder to the disk, where the system can.
-fn sync_folder(file: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(folder) = file.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
-}
-
-/// `NAME.zip.MARK.partial`.
-fn beside(target: &Path, mark: &str) -> PathBuf {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{mark}{PARTIAL}"));
-    target.with_file_name(name)
-}
-
-/// A file that nobody goes on with: it is removed if it is still there at the end.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // It was moved to its place, or its name says what it is.
-        drop(fs::remove_file(&self.0));
     }
 }
 

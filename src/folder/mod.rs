@@ -9,6 +9,7 @@ mod files;
 mod hashing;
 mod import;
 mod listing;
+mod partial;
 mod reading;
 
 use std::io;
