@@ -146,6 +146,9 @@ impl Trouble {
     fn into_error(self, doing: &str, server: &ServerUrl) -> Error {
         let instead = "The keyring is not needed with -Credential, or with USS_USERNAME and USS_PERSONAL_TOKEN.";
         let (what, hint) = match self {
+            Self::Missing(why) if cfg!(windows) => {
+                (format!("there is none ({why})"), "Run the task as a user whose password is stored with it.")
+            }
             Self::Missing(why) => (format!("there is none ({why})"), "Start the system's keyring."),
             Self::Locked => (
                 "it is locked, or closed to this session".to_owned(),
@@ -167,6 +170,10 @@ impl Trouble {
 impl From<keyring_core::Error> for Trouble {
     fn from(error: keyring_core::Error) -> Self {
         match error {
+            // Windows has no locked keyring, but logon sessions without one: a scheduled task that stores no password.
+            keyring_core::Error::NoStorageAccess(_) if cfg!(windows) => {
+                Self::Missing("Credential Manager keeps nothing for this logon session".into())
+            }
             keyring_core::Error::NoStorageAccess(_) => Self::Locked,
             keyring_core::Error::Ambiguous(entries) => Self::Failed(format!("it has {} entries for it", entries.len())),
             // The other texts hold names and the system's reasons, no secret.
