@@ -111,7 +111,7 @@ $script:Echo = {
 function Start-CanaryTap {
     # A wire to $Port, or without one a server that repeats what it is told.
     param([int] $Port)
-    $tap = [pscustomobject] @{ Url = ''; Listener = [System.Net.Sockets.TcpListener]::new('127.0.0.1', 0); Kept = [System.IO.MemoryStream]::new(); Answers = [hashtable]::Synchronized(@{}); Shell = [powershell]::Create() }
+    $tap = [pscustomobject] @{ Url = ''; Listener = [System.Net.Sockets.TcpListener]::new('127.0.0.1', 0); Kept = [System.IO.MemoryStream]::new(); Answers = [hashtable]::Synchronized(@{}); Shell = New-UssTestRunner }
     $tap.Listener.Start()
     $tap.Url = "http://$($tap.Listener.LocalEndpoint)"
     $work = if ($Port) { $script:Wire } else { $script:Echo }

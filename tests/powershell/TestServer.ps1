@@ -1,12 +1,53 @@
 # Servers for the tests: starts uss-server processes on loopback with a user and a token each, and stops them again.
-# USS_TEST_SERVER is the server's program, USS_TEST_MODULE the staged module's folder; `cargo xtask test` sets both.
+# USS_TEST_MODULE is the staged module's folder, USS_TEST_SERVER the server's program, or USS_TEST_BRIDGE the address that
+# runs it, for a Windows that cannot start it (xtask/src/windows/bridge.rs); `cargo xtask test` sets them.
 Set-StrictMode -Version Latest
 
 function Invoke-UssServerProgram {
     # Runs a command of uss-server, with the pipeline as its input, and returns what it prints.
-    $output = $input | & $env:USS_TEST_SERVER @args
-    if ($LASTEXITCODE -ne 0) { throw "uss-server $($args -join ' ') ended with $LASTEXITCODE" }
+    if ($env:USS_TEST_BRIDGE) {
+        $bridge = Open-UssTestBridge $args "$($input -join "`n")`n"
+        $bridge.Client.Dispose()
+        $code = $bridge.Answer.code
+        $output = $bridge.Answer.output.TrimEnd().Split([char] 10)
+    }
+    else {
+        $output = $input | & $env:USS_TEST_SERVER @args
+        $code = $LASTEXITCODE
+    }
+    if ($code -ne 0) { throw "uss-server $($args -join ' ') ended with $code" }
     $output
+}
+
+function Open-UssTestBridge {
+    # A connection to the bridge that has one command there, and the bridge's answer to it.
+    param([string[]] $Arguments, [string] $Text)
+    $place, $port = $env:USS_TEST_BRIDGE.Split([char] ':')
+    $client = [System.Net.Sockets.TcpClient]::new($place, $port)
+    $request = ConvertTo-Json @{ arguments = $Arguments; input = $Text; log = $env:USS_SERVER_LOG } -Compress
+    $bytes = [System.Text.Encoding]::UTF8.GetBytes("$request`n")
+    $client.GetStream().Write($bytes, 0, $bytes.Length)
+    $reader = [System.IO.StreamReader]::new($client.GetStream())
+    @{ Client = $client; Answer = ConvertFrom-Json $reader.ReadLine(); Reader = $reader }
+}
+
+function Start-UssServeProgram {
+    # A running `uss-server serve`: its first line, its process (or what stands for it here), and its log, read to the end.
+    param([string[]] $Arguments)
+    if ($env:USS_TEST_BRIDGE) {
+        $bridge = Open-UssTestBridge $Arguments
+        # The server lives as long as this side of the connection.
+        $process = [pscustomobject] @{ HasExited = $false; Client = $bridge.Client; Log = $bridge.Reader.ReadToEndAsync() }
+        $process | Add-Member ScriptMethod Kill { $this.Client.Client.Shutdown('Send'); $this.HasExited = $true }
+        $process | Add-Member ScriptMethod WaitForExit { $this.Log.Wait() }
+        return [pscustomobject] @{ Line = $bridge.Answer.output.Trim(); Process = $process; Log = $process.Log }
+    }
+    $start = [System.Diagnostics.ProcessStartInfo]::new($env:USS_TEST_SERVER)
+    foreach ($argument in $Arguments) { $start.ArgumentList.Add($argument) }
+    $start.RedirectStandardOutput = $start.RedirectStandardError = $true
+    $process = [System.Diagnostics.Process]::Start($start)
+    $line = $process.StandardOutput.ReadLine()
+    [pscustomobject] @{ Line = $line; Process = $process; Log = $process.StandardError.ReadToEndAsync() }
 }
 
 function Start-UssTestServer {
@@ -19,17 +60,13 @@ function Start-UssTestServer {
         $token = Invoke-UssServerProgram token create --user $User --name "test $try" --data $data
         if ($token.Contains('/') -and $token.Contains('+')) { break }
     }
-    $start = [System.Diagnostics.ProcessStartInfo]::new($env:USS_TEST_SERVER)
-    foreach ($argument in @('serve', '--listen', '127.0.0.1:0', '--data', $data) + $Arguments) { $start.ArgumentList.Add($argument) }
-    $start.RedirectStandardOutput = $start.RedirectStandardError = $true
-    $process = [System.Diagnostics.Process]::Start($start)
-    $line = $process.StandardOutput.ReadLine()
-    if ($line -notmatch '^listening on (?<url>\S+)$') { throw "uss-server said '$line' instead of where it listens" }
+    $serving = Start-UssServeProgram (@('serve', '--listen', '127.0.0.1:0', '--data', $data) + $Arguments)
+    if ($serving.Line -notmatch '^listening on (?<url>\S+)$') { throw "uss-server said '$($serving.Line)' instead of where it listens" }
     [pscustomobject] @{
-        Url = $Matches.url; Data = $data; User = $User; Token = $token; Process = $process
+        Url = $Matches.url; Data = $data; User = $User; Token = $token; Process = $serving.Process
         Credential = New-UssTestCredential $User $token
         Password = $password; Person = New-UssTestCredential $User $password
-        Log = $process.StandardError.ReadToEndAsync()
+        Log = $serving.Log
     }
 }
 
@@ -104,6 +141,21 @@ function Wait-UssNativeIdle {
         [System.Threading.Thread]::Sleep(25)
     }
     $counts
+}
+
+function New-UssTestRunner {
+    # A PowerShell in this process, with no more than the core commands: on Windows the default loads modules for
+    # administrators, which not every host brings.
+    [powershell]::Create([initialsessionstate]::CreateDefault2())
+}
+
+function Get-UssTestCertificate {
+    # PEM files of a certificate for other.example that signed itself, and of its key; `cargo xtask test` makes them.
+    param([string] $Folder)
+    foreach ($name in 'certificate.pem', 'key.pem') {
+        Copy-Item (Join-Path $env:USS_TEST_TLS $name) $Folder
+        Join-Path $Folder $name
+    }
 }
 
 function Invoke-UssTestShell {

@@ -178,10 +178,13 @@ Describe 'Connections' {
         $shell.Output | Should -Be 'CredentialMissing,Get-UssPackage'
     }
 
-    It 'says where a token has to be set that only .NET has' -Skip:([System.Environment]::OSVersion.Platform -ne 'Unix') {
-        $script = "`$env:USS_PERSONAL_TOKEN = 'x'; Import-Module '$env:USS_TEST_MODULE'; try { Get-UssPackage } catch { `$_.FullyQualifiedErrorId; `$_.ErrorDetails.RecommendedAction }"
-        $shell = Invoke-UssTestShell $script @{ USS_SERVER = $a.Url; USS_USERNAME = 'anna' }
-        $shell.Output | Should -Match '^InvalidArgument,Get-UssPackage\s+.*before PowerShell starts'
+    # Windows' own environment has what a script sets.
+    if ([System.Environment]::OSVersion.Platform -eq 'Unix') {
+        It 'says where a token has to be set that only .NET has' {
+            $script = "`$env:USS_PERSONAL_TOKEN = 'x'; Import-Module '$env:USS_TEST_MODULE'; try { Get-UssPackage } catch { `$_.FullyQualifiedErrorId; `$_.ErrorDetails.RecommendedAction }"
+            $shell = Invoke-UssTestShell $script @{ USS_SERVER = $a.Url; USS_USERNAME = 'anna' }
+            $shell.Output | Should -Match '^InvalidArgument,Get-UssPackage\s+.*before PowerShell starts'
+        }
     }
 
     It 'reads the source of a copy from its own variables' {

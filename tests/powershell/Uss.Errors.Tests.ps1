@@ -177,19 +177,15 @@ Describe 'Servers' {
         Confirm-Error (Get-OnlyError { Connect-UssServer @through }) 'InvalidArgument' 'Connect-UssServer' 'InvalidArgument'
     }
 
-    It 'a certificate for another name, and no check of it' {
-        $key = [System.Security.Cryptography.RSA]::Create(2048)
-        $request = [System.Security.Cryptography.X509Certificates.CertificateRequest]::new('CN=other.example', $key, 'SHA256', [System.Security.Cryptography.RSASignaturePadding]::Pkcs1)
-        $names = [System.Security.Cryptography.X509Certificates.SubjectAlternativeNameBuilder]::new()
-        $names.AddDnsName('other.example')
-        $request.CertificateExtensions.Add($names.Build())
-        $certificate = $request.CreateSelfSigned([datetimeoffset]::UtcNow.AddDays(-1), [datetimeoffset]::UtcNow.AddDays(1))
-        $certificateFile, $keyFile = (Join-Path $folder 'other.pem'), (Join-Path $folder 'other.key')
-        Set-Content $certificateFile $certificate.ExportCertificatePem()
-        Set-Content $keyFile $key.ExportPkcs8PrivateKeyPem()
+    It 'a certificate that nobody signed, or for another name, and no check of it' {
+        $certificateFile, $keyFile = Get-UssTestCertificate $folder
         $tls = Start-UssTestServer $folder 'tina' @('--tls-cert', $certificateFile, '--tls-key', $keyFile)
         try {
-            Confirm-Error (Get-OnlyError { Connect-UssServer $tls.Url $tls.Credential -CertificateAuthority $certificateFile }) 'TlsFailed' 'Connect-UssServer' 'ConnectionError'
+            Confirm-Error (Get-OnlyError { Connect-UssServer $tls.Url $tls.Credential }) 'TlsFailed' 'Connect-UssServer' 'ConnectionError'
+            # Wine 8 has no chain engine with roots of its own.
+            if (-not $env:USS_TEST_BRIDGE) {
+                Confirm-Error (Get-OnlyError { Connect-UssServer $tls.Url $tls.Credential -CertificateAuthority $certificateFile }) 'TlsFailed' 'Connect-UssServer' 'ConnectionError'
+            }
             $output = Connect-UssServer $tls.Url $tls.Credential -SkipCertificateCheck 3>&1
             @($output | Where-Object { $_ -is [System.Management.Automation.WarningRecord] }).Count | Should -Be 1
             $again = Connect-UssServer $tls.Url $tls.Credential -SkipCertificateCheck 3>&1

@@ -77,29 +77,34 @@ Describe 'Importing' {
 }
 
 Describe 'The native library' {
-    It 'is one clear error when it cannot be used' -ForEach @(
-        @{ Name = 'missing'; Change = { Remove-Item $args[0] }; Says = 'there is no ' }
-        @{ Name = 'damaged'; Change = { Set-Content $args[0] 'no library' }; Says = 'cannot be loaded' }
-    ) {
-        $copy = Copy-Module $Name $Change
-        $shell = Invoke-UssTestShell "Import-Module '$copy/Uss.psd1'
-            try { Get-UssPackageVersion x -Server '$($a.Url)' } catch { `$_.FullyQualifiedErrorId; `"`$_`"; `$_.ErrorDetails.RecommendedAction; `$_.CategoryInfo.Category }"
-        $lines = $shell.Output -split '\r?\n'
-        $lines[0] | Should -Be 'NativeLibraryUnavailable,Get-UssPackageVersion'
-        $lines[1] | Should -Match $Says
-        $lines[2] | Should -Match 'Install the module again'
-        $lines[3] | Should -Be 'ResourceUnavailable'
-        $shell.Errors | Should -BeNullOrEmpty
+    # .NET in wine 8 crashes or hangs after any library that does not load.
+    if (-not $env:USS_TEST_BRIDGE) {
+        It 'is one clear error when it cannot be used' -ForEach @(
+            @{ Name = 'missing'; Change = { Remove-Item $args[0] }; Says = 'there is no ' }
+            @{ Name = 'damaged'; Change = { Set-Content $args[0] 'no library' }; Says = 'cannot be loaded' }
+        ) {
+            $copy = Copy-Module $Name $Change
+            $shell = Invoke-UssTestShell "Import-Module '$copy/Uss.psd1'
+                try { Get-UssPackageVersion x -Server '$($a.Url)' } catch { `$_.FullyQualifiedErrorId; `"`$_`"; `$_.ErrorDetails.RecommendedAction; `$_.CategoryInfo.Category }"
+            $lines = $shell.Output -split '\r?\n'
+            $lines[0] | Should -Be 'NativeLibraryUnavailable,Get-UssPackageVersion'
+            $lines[1] | Should -Match $Says
+            $lines[2] | Should -Match 'Install the module again'
+            $lines[3] | Should -Be 'ResourceUnavailable'
+            $shell.Errors | Should -BeNullOrEmpty
+        }
     }
 
-    It 'is found again in the same session once it is repaired' {
-        $copy = Copy-Module 'repaired' { Move-Item $args[0] "$($args[0]).away" }
-        $away = (Get-ChildItem "$copy/native" -Recurse -File).FullName
-        $shell = Invoke-UssTestShell "Import-Module '$copy/Uss.psd1'
-            try { Get-UssPackage -Server '$($a.Url)' } catch { `$_.FullyQualifiedErrorId }
-            [System.IO.File]::Move('$away', '$($away.Substring(0, $away.Length - 5))')
-            (Invoke-UssMethod '/api/v1/Settings/server' -Server '$($a.Url)').GetType().Name"
-        $shell.Output -split '\s+' | Should -Be 'NativeLibraryUnavailable,Get-UssPackage', 'PSCustomObject'
+    if (-not $env:USS_TEST_BRIDGE) {
+        It 'is found again in the same session once it is repaired' {
+            $copy = Copy-Module 'repaired' { Move-Item $args[0] "$($args[0]).away" }
+            $away = (Get-ChildItem "$copy/native" -Recurse -File).FullName
+            $shell = Invoke-UssTestShell "Import-Module '$copy/Uss.psd1'
+                try { Get-UssPackage -Server '$($a.Url)' } catch { `$_.FullyQualifiedErrorId }
+                [System.IO.File]::Move('$away', '$($away.Substring(0, $away.Length - 5))')
+                (Invoke-UssMethod '/api/v1/Settings/server' -Server '$($a.Url)').GetType().Name"
+            $shell.Output -split '\s+' | Should -Be 'NativeLibraryUnavailable,Get-UssPackage', 'PSCustomObject'
+        }
     }
 
     It 'is shared by two copies of the module in one process' {

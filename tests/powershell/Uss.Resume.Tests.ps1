@@ -16,7 +16,7 @@ BeforeAll {
         # Copies in a runspace of its own and stops it when the source has gone silent after 30 MB.
         param([hashtable] $More = @{})
         Add-UssTestFault $a @{ path = '/content'; action = @{ stall = 30000000 } }
-        $shell = [powershell]::Create()
+        $shell = New-UssTestRunner
         [void] $shell.AddScript({
                 param($module, $from, $to, $more)
                 Import-Module $module

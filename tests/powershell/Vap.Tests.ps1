@@ -12,7 +12,7 @@ BeforeAll {
     $folder = Join-Path ([System.IO.Path]::GetTempPath()) "vap-$([guid]::NewGuid())"
     New-Item -ItemType Directory -Path $folder | Out-Null
     $a = Start-UssTestServer $folder 'anna' -Arguments '--demo', '--state-time', '1'
-    'correct horse battery staple' | & $env:USS_TEST_SERVER user add ada --email ada@example.com --password-stdin --data $a.Data
+    'correct horse battery staple' | Invoke-UssServerProgram user add ada --email ada@example.com --password-stdin --data $a.Data
     $login = New-UssTestCredential 'ada' 'correct horse battery staple'
     $token = New-VapToken 'everything' -Scope 'Extended Access' -Server $a.Url -Credential $login
     $credential = [pscredential]::new('token', $token.Value)

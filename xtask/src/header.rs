@@ -85,6 +85,11 @@ fn comment(text: &str) -> String {
     format!("/*\n{}\n */", lines.join("\n"))
 }
 
+/// The functions that include/uss.h declares.
+pub(crate) fn declared() -> Result<BTreeSet<String>> {
+    Ok(functions(&std::fs::read_to_string(workspace::root().join("include/uss.h"))?))
+}
+
 /// The functions that a header declares.
 fn functions(header: &str) -> BTreeSet<String> {
     let code: String = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code)).collect();
@@ -104,7 +109,7 @@ fn exported(library: &Path) -> Result<BTreeSet<String>> {
     Ok(symbols.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-fn same(place: &str, found: &BTreeSet<String>, declared: &BTreeSet<String>) -> Result<()> {
+pub(crate) fn same(place: &str, found: &BTreeSet<String>, declared: &BTreeSet<String>) -> Result<()> {
     let differences: Vec<&str> = found.symmetric_difference(declared).map(String::as_str).collect();
     if differences.is_empty() {
         return Ok(());

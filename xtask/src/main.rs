@@ -17,9 +17,13 @@ mod server;
 mod stage;
 mod terminal;
 mod test;
+mod windows;
 mod workspace;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use workspace::Profile;
 
@@ -32,6 +36,9 @@ usage: cargo xtask COMMAND
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
   package [--out DIR] [--native RID=FILE]... [--project ADDRESS]
                                      what people install: gallery packages, a zip, a bill of materials, digests
+  windows [--out DIR]                uss.dll, cross-built on Debian and checked; with --out the modules for this platform
+                                     and Windows
+  windows test                       the PowerShell tests on Windows' side, in wine
   bench [NAME] [--runs N] [--size BYTES]
                                      whole processes against peers: import, first-call, query, copy, bearer
   screenshots                        docs/pages: pictures of the server's pages, from a real browser
@@ -56,6 +63,9 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),
         ["package", options @ ..] => package::run(options),
+        ["windows"] => windows::build(Profile::Release).map(|library| println!("{}", library.display())),
+        ["windows", "test"] => test::run_on_windows(),
+        ["windows", "--out", out] => windows::stage(Path::new(out)),
         ["header"] => header::write(&header::build()?),
         ["header", "--check"] => header::check(&header::build()?),
         ["methods"] => methods::write(),

@@ -3,7 +3,11 @@
 //! Cheap checks first. The dev build has the server's faults compiled in and is what all tests run against; the demo
 //! is a release build and has none. A step that ran no test is a failure, as is a skipped test where `CI` is `true`.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     Result, Told, debian, header,
@@ -13,6 +17,11 @@ use crate::{
     process, pwsh,
     report::{CargoTest, Pester, Tally},
     stage::{self, Native},
+    windows::{
+        self,
+        bridge::Bridge,
+        wine::{self, Wine},
+    },
     workspace::{self, Built, Profile, cargo},
 };
 
@@ -66,6 +75,14 @@ pub(crate) fn run() -> Result<()> {
     run.finish()
 }
 
+/// `cargo xtask windows test`: of all the tests those on Windows' side alone.
+pub(crate) fn run_on_windows() -> Result<()> {
+    let mut run = Run::default();
+    let built = workspace::build(Profile::Dev, &["-p", "uss-server", "--features", "uss-server/faults"])?;
+    run.step("PowerShell for Windows", || powershell_on_windows(&built));
+    run.finish()
+}
+
 #[derive(Default)]
 struct Run {
     total: Tally,
@@ -100,6 +117,14 @@ impl Run {
                 self.step("PowerShell 5.1 syntax", || lint::powershell(&pwsh).map(Tally::passed));
                 self.step("XML of the modules", || lint::xml(&pwsh).map(Tally::passed));
                 self.step("PowerShell", || powershell(&pwsh, built));
+                if cfg!(target_os = "linux") {
+                    match windows::available().and_then(|()| wine::available()) {
+                        Ok(()) => self.step("PowerShell for Windows", || powershell_on_windows(built)),
+                        Err(reason) => self.step("PowerShell for Windows", || {
+                            Ok(Tally::skipped(format!("tests on Windows' side: {reason}")))
+                        }),
+                    }
+                }
             }
             Err(reason) => self.step("PowerShell", || Ok(Tally::skipped(format!("PowerShell tests: {reason}")))),
         }
@@ -145,7 +170,7 @@ fn demo(which: &[&str], pwsh: Option<&str>) -> Result<Tally> {
     if !refused {
         return Err("the demo did not show a token refused".into());
     }
-    let left = std::fs::read_dir(workspace::scratch()?)?
+    let left = fs::read_dir(workspace::scratch()?)?
         .filter_map(std::result::Result::ok)
         .find(|entry| entry.file_name().to_string_lossy().starts_with("demo-"));
     match left {
@@ -174,10 +199,42 @@ fn packages(built: &Built) -> Result<Tally> {
     Ok(Tally::passed(1))
 }
 
+/// The suite in this system's PowerShell, with the dev build's library and server.
 fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
     let native = Native::here(built.library()?)?;
     let modules = stage::stage(&[native], &workspace::scratch()?.join("modules"))?;
-    let module = modules.iter().find(|module| module.ends_with("Uss")).ok_or("the module Uss was not staged")?;
+    let mut command = pwsh::command(pwsh);
+    // What copies leave to go on with is the run's own, and not of whoever runs the tests.
+    command.env("XDG_STATE_HOME", workspace::scratch()?.join("state"));
+    command.env("USS_TEST_PACKAGES", workspace::scratch()?.join("packages"));
+    command.env("USS_TEST_MODULE", uss(&modules)?).env("USS_TEST_SERVER", built.program("uss-server")?);
+    pester(command, |path| path.to_string_lossy().into_owned())
+}
+
+/// The same suite in PowerShell for Windows, with a DLL of the dev build; the server is this system's.
+fn powershell_on_windows(built: &Built) -> Result<Tally> {
+    let native = Native { rid: windows::RID.to_owned(), library: windows::build(Profile::Dev)? };
+    let modules = stage::stage(&[native], &workspace::scratch()?.join("modules-windows"))?;
+    let wine = Wine::start()?;
+    let bridge = Bridge::start(&built.program("uss-server")?, &wine.drive_c())?;
+    let mut command = wine.pwsh();
+    command.env("USS_TEST_MODULE", Wine::path(uss(&modules)?)).env("USS_TEST_BRIDGE", bridge.address());
+    pester(command, Wine::path)
+}
+
+fn uss(modules: &[PathBuf]) -> Result<&PathBuf> {
+    modules.iter().find(|module| module.ends_with("Uss")).ok_or_else(|| "the module Uss was not staged".into())
+}
+
+/// Runs the suite; `named` tells how that PowerShell names a path.
+fn pester(mut pwsh: Command, named: impl Fn(&Path) -> String) -> Result<Tally> {
+    // An authority of its own, which no system knows.
+    let tls = workspace::temporary_folder("tls")?;
+    let signed = rcgen::generate_simple_self_signed(["other.example".to_owned()])?;
+    fs::write(tls.path().join("certificate.pem"), signed.cert.pem())?;
+    fs::write(tls.path().join("key.pem"), signed.signing_key.serialize_pem())?;
+    pwsh.env("USS_TEST_TLS", named(tls.path()));
+    pwsh.env("USS_TEST_SUITE", named(&workspace::root().join("tests/powershell")));
     // The closing line is printed here, as Pester's own differs from version to version.
     let script = "if (-not (Get-Module Pester -ListAvailable | Where-Object Version -GE '5.0')) { exit 77 }; \
          $r = Invoke-Pester -Path $env:USS_TEST_SUITE -Output Detailed -PassThru; \
@@ -185,14 +242,7 @@ fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
          \"$($r.PassedCount) passed, $failed failed, $($r.SkippedCount + $r.NotRunCount) skipped\"; \
          exit [Math]::Min($failed, 1)";
     let mut reader = Pester::default();
-    let mut command = pwsh::command(pwsh);
-    command.args(["-Command", script]);
-    command.env("USS_TEST_SUITE", workspace::root().join("tests/powershell"));
-    // What copies leave to go on with is the run's own, and not of whoever runs the tests.
-    command.env("XDG_STATE_HOME", workspace::scratch()?.join("state"));
-    command.env("USS_TEST_PACKAGES", workspace::scratch()?.join("packages"));
-    command.env("USS_TEST_MODULE", module).env("USS_TEST_SERVER", built.program("uss-server")?);
-    let status = process::stream(&mut command, |line| reader.line(line))?;
+    let status = process::stream(pwsh.args(["-Command", script]), |line| reader.line(line))?;
     if status.code() == Some(77) {
         return Ok(Tally::skipped("PowerShell tests: no Pester 5; get it with Install-Module Pester"));
     }

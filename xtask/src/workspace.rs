@@ -38,7 +38,12 @@ pub(crate) fn temporary_folder(purpose: &str) -> Result<tempfile::TempDir> {
 /// `cargo run` tells this program about its own package by variables; build scripts that watch those would build
 /// their crates anew at each turn between a person's cargo and ours.
 pub(crate) fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo_at(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The same with a cargo of another toolchain.
+pub(crate) fn cargo_at(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut cargo = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let ours = ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix));
@@ -62,10 +67,16 @@ pub(crate) struct Built {
 /// Builds and answers with the files, wherever the user's settings put them.
 pub(crate) fn build(profile: Profile, what: &[&str]) -> Result<Built> {
     let mut command = cargo();
-    command.args(["build", "--message-format=json-render-diagnostics"]).args(what);
+    command.arg("build").args(what);
     if profile == Profile::Release {
         command.arg("--release");
     }
+    build_by(command)
+}
+
+/// The same by a `cargo build` that is set up already.
+pub(crate) fn build_by(mut command: Command) -> Result<Built> {
+    command.arg("--message-format=json-render-diagnostics");
     let mut running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let mut files = Vec::new();
     if let Some(messages) = running.stdout() {
@@ -79,7 +90,7 @@ pub(crate) fn build(profile: Profile, what: &[&str]) -> Result<Built> {
         }
     }
     let status = running.wait()?;
-    if status.success() { Ok(Built { files }) } else { Err(format!("cargo build {} failed", what.join(" ")).into()) }
+    if status.success() { Ok(Built { files }) } else { Err(format!("cargo build failed ({status})").into()) }
 }
 
 impl Built {
@@ -93,7 +104,8 @@ impl Built {
         self.file(&format!("{name}{}", std::env::consts::EXE_SUFFIX))
     }
 
-    fn file(&self, name: &str) -> Result<PathBuf> {
+    /// A file by its name.
+    pub(crate) fn file(&self, name: &str) -> Result<PathBuf> {
         let found = self.files.iter().find(|file| file.file_name().is_some_and(|found| found == name));
         found.cloned().ok_or_else(|| format!("cargo built no {name}").into())
     }
