@@ -141,6 +141,23 @@ impl Folder {
             .with_server(self.name())
     }
 
+    /// Takes the bytes of `body`, and keeps nothing of them for another time.
+    pub(super) async fn take_at_once(
+        &self,
+        upload: &Upload,
+        body: impl Stream<Item = Result<Bytes, Error>> + Unpin,
+    ) -> Result<Receipt, Error> {
+        let target = self.target(upload)?;
+        if let Some(receipt) = self.there(upload, &target).await? {
+            return Ok(receipt);
+        }
+        let partial = Arc::new(Temporary(beside(&target, &format!("{:016x}", rand::random::<u64>()))));
+        let (path, made) = (partial.0.clone(), partial.clone());
+        // Whoever gives this up may do it before the file is there: the last of the two removes it.
+        let opened = blocking(move || (Writing::open(&made.0, 0), made)).await?.0;
+        self.take_into(upload, &path, opened, body).await
+    }
+
     /// Takes the bytes of `body` from byte `from` on into a partial file, and moves that to its place.
     pub(super) async fn take(
         &self,
@@ -149,11 +166,23 @@ impl Folder {
         from: u64,
         body: impl Stream<Item = Result<Bytes, Error>> + Unpin,
     ) -> Result<Receipt, Error> {
+        self.target(upload)?;
+        let path = partial.to_owned();
+        let opened = blocking(move || Writing::open(&path, from)).await?;
+        self.take_into(upload, partial, opened, body).await
+    }
+
+    /// Takes the bytes of `body` into an opened partial file, and moves that to its place.
+    async fn take_into(
+        &self,
+        upload: &Upload,
+        partial: &Path,
+        opened: io::Result<Result<Writing, String>>,
+        body: impl Stream<Item = Result<Bytes, Error>> + Unpin,
+    ) -> Result<Receipt, Error> {
         let target = self.target(upload)?;
         let broken = |error: io::Error| failed("write", partial, &error).with_server(self.name());
-        let path = partial.to_owned();
-        let opened = blocking(move || Writing::open(&path, from)).await?.map_err(broken)?;
-        let mut writing = opened.map_err(|what| self.elsewhere(upload, what))?;
+        let mut writing = opened.map_err(broken)?.map_err(|what| self.elsewhere(upload, what))?;
         let mut body = body.ready_chunks(CHUNKS);
         while let Some(chunks) = body.next().await {
             let mut end = None;
@@ -278,12 +307,7 @@ impl Catalogue for Folder {
 
 impl Destination for Folder {
     async fn publish(&self, _: &Context, upload: &Upload, body: Body) -> Result<Receipt, Error> {
-        let target = self.target(upload)?;
-        if let Some(receipt) = self.there(upload, &target).await? {
-            return Ok(receipt);
-        }
-        let partial = Temporary(beside(&target, &format!("{:016x}", rand::random::<u64>())));
-        self.take(upload, &partial.0, 0, body).await
+        self.take_at_once(upload, body).await
     }
 
     async fn begin(&self, _: &Context, upload: &Upload) -> Result<Option<UploadLocation>, Error> {

@@ -291,6 +291,29 @@ async fn a_folder_tells_what_its_names_say_also_where_they_were_cut() {
     assert_eq!((versions, found[&long].len(), found.len()), (vec!["1.0", "2.0-rc.1"], 1, 2));
 }
 
+#[test]
+fn a_save_that_is_given_up_leaves_nothing_even_while_its_file_is_being_made() {
+    let to = tempfile::tempdir().unwrap();
+    let folder = Folder::open(to.path()).unwrap();
+    let bytes = vec![1; 1000];
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        // The one thread that may wait for a disk is held, so that the file is made after the save was given up.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || held.recv().is_ok());
+        let upload = Upload { force: true, ..upload(&bytes) };
+        {
+            let save = std::pin::pin!(folder.take_at_once(&upload, body(&bytes, false)));
+            assert!(futures_util::FutureExt::now_or_never(save).is_none());
+        }
+        release.send(()).unwrap();
+        assert!(holding.await.unwrap());
+        // What was queued before is done when this is.
+        tokio::task::spawn_blocking(|| {}).await.unwrap();
+    });
+    assert!(names(to.path()).is_empty(), "{:?}", names(to.path()));
+}
+
 #[tokio::test]
 async fn a_source_cannot_name_a_file_outside_the_folder() {
     let to = tempfile::tempdir().unwrap();
