@@ -220,7 +220,6 @@ function Open-VapPlatform {
             if (-not $New -and -not $options -and "$server" -eq $known.Server) { return $known }
             $credential = $known.Credential
             $SignIn = $known.SignIn
-            $options = $known.Options + $options
         }
         elseif ($origin -and (Get-VapOrigin ([System.Environment]::GetEnvironmentVariable('VAP_SERVER'))) -eq $origin) {
             $user = [System.Environment]::GetEnvironmentVariable('VAP_USERNAME')
@@ -229,6 +228,7 @@ function Open-VapPlatform {
         }
     }
     # What the connection of the same origin has, but for what is given anew.
+    if ($null -ne $known) { $options = $known.Options + $options }
     $named = [ordered] @{ server = "$server"; platform = 'true' }
     for ($at = 0; $at -lt $options.Length; $at += 2) { $named[$options[$at]] = $options[$at + 1] }
     $secret = $proxy = $null

@@ -71,6 +71,19 @@ Describe 'Connections' {
         (Get-Failure { Get-VapEnvironment -Server $a.Url -ErrorAction Stop }).FullyQualifiedErrorId | Should -Be 'CredentialMissing,Get-VapEnvironment'
     }
 
+    It 'a credential of the call keeps the options of the connection to the same platform' {
+        $certificate, $key = Get-UssTestCertificate $folder
+        $tls = Start-UssTestServer $folder 'tina' @('--demo', '--tls-cert', $certificate, '--tls-key', $key)
+        try {
+            (Get-Failure { New-VapToken 'made' -Scope 'Extended Access' -Server $tls.Url -Credential $tls.Person -ErrorAction Stop }).FullyQualifiedErrorId | Should -Be 'TlsFailed,New-VapToken'
+            $null = Connect-VapPlatform $tls.Url $tls.Person -SignIn -SkipCertificateCheck 3>$null
+            $made = New-VapToken 'made' -Scope 'Extended Access' -Server $tls.Url -Credential $tls.Person 3>$null
+            $made.Value | Should -BeOfType ([securestring])
+            @(Get-VapEnvironment -Server $tls.Url -Credential ([pscredential]::new('token', $made.Value)) 3>$null).Count | Should -BeGreaterThan 0
+        }
+        finally { $tls | Stop-UssTestServer }
+    }
+
     It 'a session that a password began ends with its connection' {
         $before = Get-UssTestCount $a 'POST /1.0/users/authentication/rest/signout'
         $connection = Connect-VapPlatform $a.Url $login -SignIn
