@@ -149,6 +149,17 @@ function New-UssTestRunner {
     [powershell]::Create([initialsessionstate]::CreateDefault2())
 }
 
+function Get-UssTestCompletion {
+    # What the end of a line completes to. A completer that asks a server gives up after 300 ms, which a busy machine may
+    # take: nothing is asked for again.
+    param([string] $Line)
+    foreach ($try in 1..20) {
+        $found = @((TabExpansion2 $Line $Line.Length).CompletionMatches)
+        if ($found) { break }
+    }
+    $found
+}
+
 function Get-UssTestCertificate {
     # PEM files of a certificate for other.example that signed itself, and of its key; `cargo xtask test` makes them.
     param([string] $Folder)

@@ -152,7 +152,7 @@ Describe 'Help' {
 Describe 'Completion' {
     BeforeAll {
         Connect-UssServer $a.Url $a.Credential | Out-Null
-        function Get-Completion { param([string] $Line) @((TabExpansion2 $Line $Line.Length).CompletionMatches | ForEach-Object CompletionText) }
+        function Get-Completion { param([string] $Line) @(Get-UssTestCompletion $Line | ForEach-Object CompletionText) }
     }
 
     It 'completes connected servers' {
@@ -168,9 +168,10 @@ Describe 'Completion' {
     }
 
     It 'offers nothing when the server is not there, or is slow' {
-        Get-Completion 'Get-UssPackageVersion exam -Server http://127.0.0.1:1' | Should -Not -Contain 'example-package'
+        function Get-First { param([string] $Line) (TabExpansion2 $Line $Line.Length).CompletionMatches | ForEach-Object CompletionText }
+        Get-First 'Get-UssPackageVersion exam -Server http://127.0.0.1:1' | Should -Not -Contain 'example-package'
         Add-UssTestFault $a @{ path = '/api/v1/Packages'; count = 10; action = @{ stall = 0 } }
-        Get-Completion 'Get-UssPackageVersion exam' | Should -Not -Contain 'example-package'
+        Get-First 'Get-UssPackageVersion exam' | Should -Not -Contain 'example-package'
         Clear-UssTestFault $a
         (Wait-UssNativeIdle).Operations | Should -Be 0
         $Error | ForEach-Object { "$_" } | Should -Not -Match 'Complete-Uss'

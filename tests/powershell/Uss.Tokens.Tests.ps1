@@ -334,10 +334,9 @@ Describe 'Completion of tokens' {
         $token = New-UssPersonalToken 'to complete' @at
         $me = $a.Person
         $null = $me
-        function Get-Completion { param([string] $Line) @((TabExpansion2 $Line $Line.Length).CompletionMatches) }
-        $found = Get-Completion "Get-UssPersonalToken -Server $($a.Url) -Credential `$me -Id "
+        $found = Get-UssTestCompletion "Get-UssPersonalToken -Server $($a.Url) -Credential `$me -Id "
         $found.CompletionText | Should -Contain $token.Id
         $found.ListItemText | Should -Contain 'to complete'
-        (Get-Completion "Get-UssPersonalToken -Server $($a.Url) -Credential `$me -Name to").CompletionText | Should -Contain "'to complete'"
+        (Get-UssTestCompletion "Get-UssPersonalToken -Server $($a.Url) -Credential `$me -Name to").CompletionText | Should -Contain "'to complete'"
     }
 }

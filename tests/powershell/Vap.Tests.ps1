@@ -293,7 +293,7 @@ Describe 'The module' {
 
     It 'completes methods, parameters, environments and sets' {
         Connect-VapPlatform $a.Url $login -SignIn | Out-Null
-        function Get-Completion { param([string] $Line) @((TabExpansion2 $Line $Line.Length).CompletionMatches | ForEach-Object CompletionText) }
+        function Get-Completion { param([string] $Line) @(Get-UssTestCompletion $Line | ForEach-Object CompletionText) }
         Get-Completion 'Invoke-VapMethod stopen' | Should -Be 'environment/control/stopenv'
         Get-Completion 'Invoke-VapMethod environment/control/cloneenv -Parameter ' | Should -Be "@{ dstEnvName = ''; srcEnvName = '' }"
         Get-Completion 'Stop-VapEnvironment my' | Should -Be 'my-project'
