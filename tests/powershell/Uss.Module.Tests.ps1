@@ -177,21 +177,3 @@ Describe 'Completion' {
         $Error | ForEach-Object { "$_" } | Should -Not -Match 'Complete-Uss'
     }
 }
-
-Describe 'The check for Windows PowerShell 5.1' {
-    It 'finds nothing in the modules' {
-        $files = (Get-ChildItem $module -File | Where-Object Extension -In '.psm1', '.psd1').FullName
-        & $PSScriptRoot/Test-UssSyntax.ps1 @files | Should -BeNullOrEmpty
-    }
-
-    It 'finds what 5.1 or a lean module cannot have' -ForEach @(
-        '$x = $true ? 1 : 2', '$y = $null ?? 3', '$y ??= 4', '$z = ${y}?.Length', '$z = ${y}?[0]', 'Get-Job && Get-Job', 'Get-Job &'
-        'using namespace System.IO', 'class C { }', 'Write-Host hi', 'Add-Type -TypeDefinition x', '. ./other.ps1', '& $cmd'
-        '1..3 | ForEach-Object -Parallel { 1 }', '[System.Text.Json.JsonDocument]::Parse(1)', 'if ($IsWindows) { }', '$n = 0b101'
-        '$u = 5u', '$e = "`e[0m"', 'function f { clean { } }', '[System.Runtime.InteropServices.Marshal]::PtrToStringUTF8(0)'
-    ) {
-        $file = Join-Path $folder 'seeded.ps1'
-        Set-Content $file $_
-        & $PSScriptRoot/Test-UssSyntax.ps1 $file | Should -Not -BeNullOrEmpty
-    }
-}

@@ -50,7 +50,11 @@ pub(crate) fn powershell(pwsh: &Path) -> Result<u64> {
     let scripts = module_files(&["ps1", "psd1", "psm1"])?;
     let mut findings = 0_u64;
     let mut command = pwsh::command(pwsh);
-    command.arg("-File").arg(workspace::root().join("tests/powershell/Test-UssSyntax.ps1")).args(&scripts);
+    command
+        .arg("-File")
+        .arg(workspace::root().join("tests/powershell/Test-UssSyntax.ps1"))
+        .arg("-Whole")
+        .args(&scripts);
     let status = process::stream(&mut command, |line| findings += u64::from(!line.trim().is_empty()))?;
     match (findings, status.success()) {
         (0, true) => Ok(scripts.len() as u64),
