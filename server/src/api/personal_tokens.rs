@@ -129,7 +129,7 @@ pub async fn revoke(State(app): State<App>, person: Person, id: Id) -> Result<im
 /// `POST /api/v1/PersonalTokens/{id}/regenerate`
 pub async fn regenerate(State(app): State<App>, person: Person, id: Id) -> Result<impl IntoResponse, Problem> {
     let id = own(&app, &person, id).await?;
-    let made = tokens::regenerate(&app.store, &person.user, &id, &person.entry).await?;
+    let made = tokens::regenerate(&app.store, &person.user, &id, Changes::default(), &person.entry).await?;
     Ok((NO_STORE, shown(made)))
 }
 

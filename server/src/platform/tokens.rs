@@ -54,7 +54,7 @@ pub async fn regenerate(app: &App, caller: &Caller, call: &Call) -> Outcome {
     let id = call.required_number("id")?;
     confirm(app, caller, call).await?;
     let token = find(app, caller, id).await?;
-    let made = tokens::regenerate(&app.store, &caller.user, &token.id, &caller.entry).await;
+    let made = tokens::regenerate(&app.store, &caller.user, &token.id, Changes::default(), &caller.entry).await;
     let (token, value) = made.map_err(refusal)?;
     Ok(Answer::ok().with("token", describe(&token, Some(&value))))
 }

@@ -44,7 +44,7 @@ pub struct Settings {
 }
 
 /// What of a token changes; the rest stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Another name.
     pub name: Option<String>,
@@ -166,24 +166,31 @@ pub async fn issue(
 pub async fn edit(store: &Store, owner: &User, id: &str, changes: Changes, by: &Entry) -> Result<Token, TokenError> {
     check_expiry(changes.expires_at.flatten())?;
     let mut transaction = store.database.write().await?;
-    let mut token = own(&mut transaction, owner, id).await?;
-    let settings = Settings::of(&token).with(changes).checked()?;
-    let Settings { name, description, expires_at, scope } = settings;
-    token = Token { name, description, expires_at, scope, ..token };
-    tokens::update(&mut transaction, &token).await?;
-    tell(&mut transaction, owner, &token, "token.edit", "changed", by).await?;
+    let token = own(&mut transaction, owner, id).await?;
+    let token = change(&mut transaction, owner, token, changes, by).await?;
     transaction.commit().await?;
     Ok(token)
 }
 
-/// Gives a token of `owner` another value, once; the old value and every bearer that came from it are void at once.
+/// Gives a token of `owner` another value, once, and changes it; the old value and every bearer that came from it are
+/// void at once.
 ///
 /// A revoked token stays so, and cannot have another value.
-pub async fn regenerate(store: &Store, owner: &User, id: &str, by: &Entry) -> Result<(Token, Secret), TokenError> {
+pub async fn regenerate(
+    store: &Store,
+    owner: &User,
+    id: &str,
+    changes: Changes,
+    by: &Entry,
+) -> Result<(Token, Secret), TokenError> {
+    check_expiry(changes.expires_at.flatten())?;
     let mut transaction = store.database.write().await?;
     let mut token = own(&mut transaction, owner, id).await?;
     if token.status() == Status::Revoked {
         return Err(TokenError::Invalid { field: "status", reason: "the token was revoked; copy it instead".into() });
+    }
+    if changes != Changes::default() {
+        token = change(&mut transaction, owner, token, changes, by).await?;
     }
     let value = value();
     tokens::replace_value(&mut transaction, &token.id, &hash(&store.keys, value.expose())).await?;
@@ -257,6 +264,20 @@ pub async fn list(store: &Store, owner: &User, kinds: &[Kind]) -> Result<Vec<Tok
 async fn own(transaction: &mut Transaction<'_, Any>, owner: &User, id: &str) -> Result<Token, TokenError> {
     let found = tokens::find_own(transaction, owner, id).await?;
     found.ok_or_else(|| TokenError::Unknown { id: id.to_owned() })
+}
+
+async fn change(
+    transaction: &mut Transaction<'_, Any>,
+    owner: &User,
+    token: Token,
+    changes: Changes,
+    by: &Entry,
+) -> Result<Token, TokenError> {
+    let Settings { name, description, expires_at, scope } = Settings::of(&token).with(changes).checked()?;
+    let token = Token { name, description, expires_at, scope, ..token };
+    tokens::update(transaction, &token).await?;
+    tell(transaction, owner, &token, "token.edit", "changed", by).await?;
+    Ok(token)
 }
 
 async fn add(

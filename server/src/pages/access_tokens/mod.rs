@@ -116,23 +116,15 @@ pub async fn ask_regenerate(State(app): State<App>, visitor: Visitor, params: Id
 pub async fn regenerate(State(app): State<App>, params: Ids, sent: Sent) -> Result<Response, Refusal> {
     let Sent { visitor, fields } = sent;
     let token = one(&app, &visitor, &params).await?;
-    let mut draft = Draft::of(&token);
-    let expired = token.status() == Status::Expired;
-    if expired {
+    let (mut draft, mut changes) = (Draft::of(&token), Changes::default());
+    if token.status() == Status::Expired {
         draft.read_expiry(&fields, None);
+        changes.expires_at = Some(draft.expires_at);
     }
     if draft.errors.is_empty() && confirmed(&app, &visitor, &fields, &mut draft).await? {
-        if expired {
-            let changes = Changes { expires_at: Some(draft.expires_at), ..Changes::default() };
-            if let Err(error) = tokens::edit(&app.store, &visitor.user, &token.id, changes, &visitor.entry).await {
-                draft.take(error)?;
-            }
-        }
-        if draft.errors.is_empty() {
-            match tokens::regenerate(&app.store, &visitor.user, &token.id, &visitor.entry).await {
-                Ok((token, value)) => return Ok(shown::page(&visitor, Place::AccessTokens, &token, &value, LIST)),
-                Err(error) => draft.take(error)?,
-            }
+        match tokens::regenerate(&app.store, &visitor.user, &token.id, changes, &visitor.entry).await {
+            Ok((token, value)) => return Ok(shown::page(&visitor, Place::AccessTokens, &token, &value, LIST)),
+            Err(error) => draft.take(error)?,
         }
     }
     Ok(question(draft.status(), &visitor, &token, &draft))

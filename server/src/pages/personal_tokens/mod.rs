@@ -113,18 +113,13 @@ pub async fn ask_regenerate(
 pub async fn regenerate(State(app): State<App>, Path(id): Path<String>, sent: Sent) -> Result<Response, Refusal> {
     let visitor = sent.visitor;
     let token = find(&app, &visitor, &id).await?;
-    let mut draft = Draft::of(&token);
+    let (mut draft, mut changes) = (Draft::of(&token), Changes::default());
     if token.status() == Status::Expired {
         draft.read_expiry(&sent.fields, None);
-        if draft.errors.is_empty() {
-            let changes = Changes { name: None, description: None, expires_at: Some(draft.expires_at), scope: None };
-            if let Err(error) = tokens::edit(&app.store, &visitor.user, &id, changes, &visitor.entry).await {
-                draft.take(error)?;
-            }
-        }
+        changes.expires_at = Some(draft.expires_at);
     }
     if draft.errors.is_empty() {
-        match tokens::regenerate(&app.store, &visitor.user, &id, &visitor.entry).await {
+        match tokens::regenerate(&app.store, &visitor.user, &id, changes, &visitor.entry).await {
             Ok((token, value)) => return Ok(shown::page(&visitor, Place::PersonalTokens, &token, &value, "/tokens")),
             Err(error) => draft.take(error)?,
         }

@@ -88,7 +88,7 @@ async fn another_users_token_is_unknown_to_everyone_else() {
     let id = hers.id.as_str();
     let unknown = |outcome: Result<(), TokenError>| assert!(matches!(outcome, Err(TokenError::Unknown { .. })));
     unknown(edit(&store, &bob, id, Changes::default(), &by).await.map(drop));
-    unknown(regenerate(&store, &bob, id, &by).await.map(drop));
+    unknown(regenerate(&store, &bob, id, Changes::default(), &by).await.map(drop));
     unknown(copy(&store, &bob, id, Changes::default(), &by).await.map(drop));
     unknown(revoke(&store, &bob, id, &by).await.map(drop));
     // All or none.
@@ -104,7 +104,7 @@ async fn a_new_value_voids_the_old_one_and_keeps_the_settings() {
     let by = Entry::command_line();
     let settings = Settings { description: "d".into(), expires_at: Some(instant::now() + HOUR), ..named("n") };
     let (token, old) = made(&store, &ada, settings).await.unwrap();
-    let (again, new) = regenerate(&store, &ada, &token.id, &by).await.unwrap();
+    let (again, new) = regenerate(&store, &ada, &token.id, Changes::default(), &by).await.unwrap();
     assert_eq!((&again.id, again.expires_at, again.generation), (&token.id, token.expires_at, 1));
     let found = async |value: &Secret| {
         let hash = hash(&store.keys, value.expose());
@@ -112,7 +112,7 @@ async fn a_new_value_voids_the_old_one_and_keeps_the_settings() {
     };
     assert_eq!((found(&old).await, found(&new).await), (None, Some((token.id.clone(), 1))));
     revoke(&store, &ada, &token.id, &by).await.unwrap();
-    assert_eq!(field(regenerate(&store, &ada, &token.id, &by).await), "status");
+    assert_eq!(field(regenerate(&store, &ada, &token.id, Changes::default(), &by).await), "status");
     // A copy of a revoked one lives.
     let renamed = Changes { name: Some("m".into()), ..Changes::default() };
     let (copied, _) = copy(&store, &ada, &token.id, renamed, &by).await.unwrap();
@@ -134,6 +134,31 @@ async fn an_edit_changes_what_it_names_and_an_expired_token_lives_again() {
     edit(&store, &ada, &token.id, never, &by).await.unwrap();
     let found = list(&store, &ada, &[Kind::Personal]).await.unwrap().remove(0);
     assert_eq!((found.name.as_str(), found.expires_at, found.status()), ("m", None, Status::Active));
+}
+
+#[tokio::test]
+async fn a_new_value_and_a_new_end_come_together_or_not_at_all() {
+    let (_folder, store) = store().await;
+    let ada = user(&store, "ada").await;
+    let by = Entry::command_line();
+    let past = Settings { expires_at: Some(1), ..named("n") };
+    let (token, _) = issue(&store, &ada, Kind::Personal, past, &by).await.unwrap();
+    let never = Changes { expires_at: Some(None), ..Changes::default() };
+    let state = async || {
+        let token = list(&store, &ada, &[Kind::Personal]).await.unwrap().remove(0);
+        (token.expires_at, token.generation)
+    };
+    let pool = store.database.pool();
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF value_hash ON tokens BEGIN SELECT RAISE(ABORT, 'no'); END";
+    sqlx::query(refuse).execute(pool).await.unwrap();
+    regenerate(&store, &ada, &token.id, never.clone(), &by).await.unwrap_err();
+    assert_eq!(state().await, (Some(1), 0), "the end is as it was where the value could not be written");
+    sqlx::query("DROP TRIGGER refuse").execute(pool).await.unwrap();
+    let late = Changes { expires_at: Some(Some(2)), ..Changes::default() };
+    assert_eq!(field(regenerate(&store, &ada, &token.id, late, &by).await), "expires");
+    assert_eq!(state().await, (Some(1), 0));
+    let (again, _) = regenerate(&store, &ada, &token.id, never, &by).await.unwrap();
+    assert_eq!((again.status(), state().await), (Status::Active, (None, 1)));
 }
 
 #[tokio::test]
