@@ -42,15 +42,17 @@ $script:Wire = {
 }
 
 $script:Echo = {
-    # Signs anybody in with the bearer $Answers.Bearer (or nobody, without one), and answers everything else with
-    # $Answers.Text. In it {echo} stands for all that the request said, in many forms, and {cut} for its bearer after so
-    # much space that a client, which reads 64 KiB of a refusal, sees only a part of it.
+    # Signs anybody in with the bearer $Answers.Bearer or the session $Answers.Session (or nobody, without one), and
+    # answers everything else with $Answers.Text. In it {echo} stands for all that the request said, in many forms, and
+    # {cut} for its bearer or session after so much space that a client, which reads 64 KiB of a refusal, sees only a part
+    # of it.
     param($Listener, $Kept, $Answers, $Port)
     function Get-Echo {
-        param([string] $Head, [string] $Json)
+        param([string] $Head, [string] $Body)
         $line = $Head.Replace("`r`n", ' ')
         $said = @($line)
-        if ($Json) { $said += $Json; foreach ($value in (ConvertFrom-Json $Json).PSObject.Properties.Value) { $said += "$value" } }
+        if ($Body.StartsWith('{')) { $said += $Body; foreach ($value in (ConvertFrom-Json $Body).PSObject.Properties.Value) { $said += "$value" } }
+        elseif ($Body) { $said += $Body; foreach ($pair in $Body.Split('&')) { $said += [System.Net.WebUtility]::UrlDecode($pair.Split('=')[1]) } }
         foreach ($word in $line.Split([char[]] ' ?&=') | Where-Object Length -GT 30) { $said += $word, [uri]::UnescapeDataString($word) }
         foreach ($text in $said) {
             $percent = [uri]::EscapeDataString($text)
@@ -76,9 +78,9 @@ $script:Echo = {
             }
             if (-not $head) { continue }
             $end = $head.IndexOf("`r`n`r`n")
-            $json = ''
-            if ($head -match '(?i)content-type: application/json' -and $head -match '(?i)content-length: (\d{1,4})\r') {
-                # A password is in the body.
+            $body = ''
+            if ($head -match '(?i)content-type: application/(json|x-www-form-urlencoded)' -and $head -match '(?i)content-length: (\d{1,4})\r') {
+                # A password or a session is in the body.
                 $length = [int] $Matches[1]
                 while ($head.Length -lt $end + 4 + $length) {
                     $count = $stream.Read($buffer, 0, $buffer.Length)
@@ -86,17 +88,25 @@ $script:Echo = {
                     $Kept.Write($buffer, 0, $count)
                     $head += $latin1.GetString($buffer, 0, $count)
                 }
-                $json = $head.Substring($end + 4)
+                $body = $head.Substring($end + 4)
             }
-            if ($Answers.Bearer -and $head -match '^POST \S*(authenticate|signin)') {
+            if ($Answers.Session -and $head -match '^POST \S*/rest/signin') {
+                $answer = "HTTP/1.1 200 OK`r`nContent-Type: application/json`r`nConnection: close`r`n`r`n{`"result`":0,`"session`":`"$($Answers.Session)`"}"
+            }
+            elseif ($Answers.Bearer -and $head -match '^POST \S*(authenticate|signin)') {
                 $ends = if ($Matches[1] -eq 'signin') { 'expires' } else { 'tokenExpires' }
-                $body = '{"token":"' + $Answers.Bearer + '","user":{},"' + $ends + '":"2099-01-01T00:00:00Z"}'
-                $answer = "HTTP/1.1 200 OK`r`nContent-Type: application/json`r`nConnection: close`r`n`r`n$body"
+                $signed = '{"token":"' + $Answers.Bearer + '","user":{},"' + $ends + '":"2099-01-01T00:00:00Z"}'
+                $answer = "HTTP/1.1 200 OK`r`nContent-Type: application/json`r`nConnection: close`r`n`r`n$signed"
             }
             else {
                 $answer = $Answers.Text
-                if ($answer.Contains('{echo}')) { $answer = $answer.Replace('{echo}', (Get-Echo $head.Substring(0, $end) $json) -join ' ') }
+                if ($answer.Contains('{echo}')) {
+                    $said = (Get-Echo $head.Substring(0, $end) $body) -join ' '
+                    if ($answer.Contains('json')) { $said = $said.Replace('\', '\\').Replace('"', '\"') }
+                    $answer = $answer.Replace('{echo}', $said)
+                }
                 if ($head -match 'Bearer (\S+)') { $answer = $answer.Replace('{cut}', ' ' * (65536 - 40) + $Matches[1]) }
+                if ($body -match 'session=([^&]+)') { $answer = $answer.Replace('{cut}', ' ' * (65536 - 40) + [System.Net.WebUtility]::UrlDecode($Matches[1])) }
             }
             $bytes = $latin1.GetBytes($answer)
             $stream.Write($bytes, 0, $bytes.Length)
