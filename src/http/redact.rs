@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
@@ -102,17 +103,22 @@ fn escaped_at_start(text: &str, c: char) -> Option<usize> {
         format!("&#x{code:X};"),
         format!("&#{code};"),
     ];
+    // A form has a space as a plus (URL Standard), which is escaped in turn where the form stands in a URL.
+    if c == ' ' && text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%2B")) {
+        return Some(3);
+    }
     let found =
         escapes.iter().find(|escape| text.get(..escape.len()).is_some_and(|start| start.eq_ignore_ascii_case(escape)));
     found.map(String::len).or((c == ' ' && text.starts_with('+')).then_some(1))
 }
 
-/// The secret as itself and as a URL has it (block pages carry the URL that they block), in UTF-8 and UTF-16, each in
-/// hex digits and inside the base64 of a text that it is a part of, whatever stands before it.
+/// The secret as itself, and as URLs and forms have it (block pages carry the request that they block), in UTF-8 and
+/// UTF-16, each in hex digits and inside the base64 of a text that it is a part of, whatever stands before it.
 fn encoded_forms(secret: &str) -> Vec<Zeroizing<String>> {
     let in_url = Zeroizing::new(utf8_percent_encode(secret, IN_URL).to_string());
+    let in_form = Zeroizing::new(form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>());
     let mut forms = Vec::new();
-    for bytes in [secret, &in_url].into_iter().flat_map(in_encodings) {
+    for bytes in [secret, &in_url, &in_form].into_iter().flat_map(in_encodings) {
         let hex = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         forms.extend([Zeroizing::new(hex.to_ascii_uppercase()), hex]);
         for shift in 0..3_usize {
@@ -171,6 +177,19 @@ mod tests {
             let middle = basic.get(12..100).unwrap();
             assert!(!clean(&format!("Authorization: Basic {basic}")).contains(middle), "{user}");
         }
+    }
+
+    #[test]
+    fn a_password_is_found_as_a_form_has_it_and_in_what_holds_the_form() {
+        let password = "correct horse*battery~staple \"/+";
+        let secrets = [Secret::new(password.into())];
+        let form: String = form_urlencoded::byte_serialize(password.as_bytes()).collect();
+        let twice = utf8_percent_encode(&form, NON_ALPHANUMERIC).to_string();
+        for echo in [form.clone(), twice.replace("%2B", "%2b"), twice] {
+            assert_eq!(foreign_text(&format!("a={echo}&b=1"), &secrets), "a=[redacted]&b=1");
+        }
+        let inside = BASE64_STANDARD.encode(format!("password={form}"));
+        assert!(!foreign_text(&inside, &secrets).contains(&inside[14..40]));
     }
 
     #[test]
