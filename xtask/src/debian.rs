@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::process;
+use crate::{Result, process};
 
 /// Installs what is missing when this is root on Debian; answers with what is missing still.
 pub(crate) fn install(packages: &[&'static str]) -> Vec<&'static str> {
@@ -23,6 +23,12 @@ pub(crate) fn install(packages: &[&'static str]) -> Vec<&'static str> {
         eprintln!("apt-get could not update its lists");
     }
     missing(&wanted)
+}
+
+/// Installs what is missing when that is possible; else an error that says what to install, and what it is for.
+pub(crate) fn require(packages: &[&'static str], purpose: &str) -> Result<()> {
+    let missing = install(packages);
+    if missing.is_empty() { Ok(()) } else { Err(format!("to {purpose}, install {}", missing.join(" ")).into()) }
 }
 
 /// Whether this is a Debian system at all, where packages are named as here.

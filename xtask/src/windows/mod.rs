@@ -89,8 +89,7 @@ pub(crate) fn available() -> Result<()> {
                     xtask stage"
             .into());
     }
-    let missing = debian::install(&PACKAGES);
-    if missing.is_empty() { Ok(()) } else { Err(format!("to build for Windows, install {}", missing.join(" ")).into()) }
+    debian::require(&PACKAGES, "build for Windows")
 }
 
 /// What must hold for a DLL that is shipped: the header's functions and no others, nothing to install beside it, the

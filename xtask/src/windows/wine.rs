@@ -16,12 +16,7 @@ pub(crate) fn available() -> Result<()> {
     if !kit().is_file() {
         return Err("there is no PowerShell for Windows: ../shared/powershell is not beside this checkout".into());
     }
-    let missing = debian::install(&PACKAGES);
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("to run Windows programs, install {}", missing.join(" ")).into())
-    }
+    debian::require(&PACKAGES, "run Windows programs")
 }
 
 fn kit() -> PathBuf {
