@@ -270,6 +270,133 @@ Describe 'Tokens' {
     }
 }
 
+Describe 'The commonest methods, with typed results' {
+    BeforeAll {
+        Connect-VapPlatform $a.Url $login -SignIn | Out-Null
+        $node = (Get-VapEnvironment my-project).Nodes[1].Id
+        Disconnect-VapPlatform
+        $common = @{ id = 0; token = $null }
+
+        function Get-State {
+            # The platform's number of an environment's state, and nothing where it is gone.
+            param([string] $Name)
+            foreach ($info in (Invoke-VapMethod environment/control/getenvs -Server $a.Url -Credential $login -SignIn).infos) {
+                if ($info.env.envName -eq $Name) { $info.env.status }
+            }
+        }
+    }
+
+    BeforeEach { Connect-VapPlatform $a.Url $login -SignIn | Out-Null }
+
+    It '<Method>' -ForEach @(
+        @{ Method = 'users/authentication/signin'; Give = { @{ login = 'ada'; password = $login } }; Check = { $r.session | Should -BeOfType [securestring]; $r.uid | Should -BeOfType [long] } }
+        @{ Method = 'users/account/getuserinfo'; Check = { $r.uid | Should -BeOfType [long]; $r.email | Should -BeExactly 'ada@example.com' } }
+        @{ Method = 'billing/account/getaccount'; Check = { $r.balance | Should -BeOfType [double]; $r.isEnabled | Should -BeOfType [bool]; $r.isEnabled | Should -BeTrue } }
+        @{ Method = 'users/authentication/gettokentemplates'; Check = { $r.templates.name | Should -Be 'Extended Access', 'IDE Plugins', 'Marketplace', 'Maven Plugin'; $r.templates[0].id | Should -BeOfType [long] } }
+        @{ Method = 'users/authentication/gettokenapilist'; Give = { @{ search = 'stopenv' } }; Check = { , $r.tokenPermissions | Should -BeOfType [object[]]; $r.tokenPermissions[0].method | Should -Be 'environment/control/stopenv'; $r.tokenPermissions[0].isSafe | Should -BeFalse } }
+        @{ Method = 'users/authentication/createtoken'; Give = { @{ description = 'common'; apiList = @('environment/control/getenvs'); expiresAt = [datetime] '2999-12-31T18:00:00Z'; password = $login } }; Check = { $common.id = $r.token.id; $r.token.id | Should -BeOfType [long]; $r.token.key | Should -BeOfType [securestring]; $r.token.expiresAt | Should -Be '2999-12-31 18:00:00' } }
+        @{ Method = 'users/authentication/edittoken'; Give = { @{ id = $common.id; description = 'common 2'; expiresAt = ''; password = $login } }; Check = { $r.token.description | Should -Be 'common 2'; $r.token.expiresAt | Should -BeNullOrEmpty } }
+        @{ Method = 'users/authentication/regeneratetoken'; Give = { @{ id = $common.id; password = $login } }; Check = { $r.token.key | Should -BeOfType [securestring]; $r.token.key.Length | Should -Be 88; $r.token.id | Should -Be $common.id } }
+        @{ Method = 'users/authentication/gettokens'; Check = { $mine = $r.apiTokens | Where-Object id -EQ $common.id; $mine.apiListItems[0].method | Should -Be 'environment/control/getenvs'; $mine.isSystem | Should -BeOfType [bool] } }
+        @{ Method = 'users/authentication/deletetokens'; Give = { @{ ids = @($common.id); password = $login } }; Check = { (Get-VapToken).Id | Should -Not -Contain $common.id } }
+        @{ Method = 'environment/control/getregions'; Check = { $r.array[0].uniqueName | Should -Be 'default'; $r.array[0].isDefault | Should -BeTrue } }
+        @{ Method = 'environment/control/getenvs'; Check = { $r.infos.Count | Should -Be 3; $r.infos[0].env.status | Should -BeOfType [long]; $r.infos[0].nodes[0].id | Should -BeOfType [long] } }
+        @{ Method = 'environment/control/getbasicenvsinfo'; Check = { $r.infos.env.envName | Should -Contain 'my-project'; $r.infos[0].env.isBroken | Should -BeFalse } }
+        @{ Method = 'environment/control/getenvinfo'; Give = { @{ envName = 'my-project' } }; Check = { $r.env.domain.domain | Should -Be 'my-project.localhost'; $r.nodes.nodeType | Should -Be 'nginx', 'tomcat', 'tomcat', 'postgres' } }
+        @{ Method = 'environment/control/getnodegroups'; Give = { @{ envName = 'my-project' } }; Check = { $r.object.name | Should -Be 'bl', 'cp', 'sqldb'; $r.object[0].isSLBAccessEnabled | Should -BeOfType [bool] } }
+        @{ Method = 'environment/control/stopenv'; Give = { @{ envName = 'my-project' } }; Check = { Get-State my-project | Should -Be 2 } }
+        @{ Method = 'environment/control/startenv'; Give = { @{ envName = 'my-project' } }; Check = { Get-State my-project | Should -Be 1 } }
+        @{ Method = 'environment/control/restartnodes'; Give = { @{ envName = 'my-project' } }; Check = { Get-State my-project | Should -Be 1 } }
+        @{ Method = 'environment/control/restartnodebyid'; Give = { @{ envName = 'my-project'; nodeId = $node } }; Check = { $r.nodeId | Should -Be $node; $r.exitStatus | Should -BeOfType [long] } }
+        @{ Method = 'environment/control/restartcontainerbyid'; Give = { @{ envName = 'my-project'; nodeid = $node } }; Check = { Get-State my-project | Should -Be 1 } }
+        @{ Method = 'environment/control/restartservices'; Give = { @{ envName = 'my-project'; nodeGroup = 'cp' } }; Check = { $r.responses.Count | Should -Be 2; $r.responses.result | Should -Be 0, 0; $r.responses.nodeId | Should -Contain $node } }
+        @{ Method = 'environment/control/setenvdisplayname'; Give = { @{ envName = 'my-project'; displayName = 'Mine "here" & é' } }; Check = { (Invoke-VapMethod environment/control/getenvinfo @{ envName = 'my-project' }).env.displayName | Should -BeExactly 'Mine "here" & é' } }
+        @{ Method = 'environment/control/setnodedisplayname'; Give = { @{ envName = 'my-project'; nodeId = $node; displayName = 'Front' } }; Check = { (Get-VapEnvironment my-project).Nodes.DisplayName | Should -Contain 'Front' } }
+        @{ Method = 'environment/control/sleepenv'; Give = { @{ envName = 'my-project' } }; Check = { Get-State my-project | Should -Be 4; Start-VapEnvironment my-project } }
+        @{ Method = 'environment/binder/checkdomain'; Give = { @{ domain = 'common' } }; Check = { (Get-Failure { Invoke-VapMethod environment/binder/checkdomain @{ domain = 'my-project' } -ErrorAction Stop }).FullyQualifiedErrorId | Should -Be 'Vap.2330,Invoke-VapMethod' } }
+        @{ Method = 'environment/control/createenvironment'; Give = { @{ env = @{ shortdomain = 'common' }; nodes = @(@{ nodeType = 'tomcat'; fixedCloudlets = 2 }) } }; Check = { $r.response.env.status | Should -Be 1; $r.response.nodes[0].fixedCloudlets | Should -BeOfType [long]; $r.response.nodes[0].isMaster | Should -BeTrue } }
+        @{ Method = 'environment/control/cloneenv'; Give = { @{ srcEnvName = 'common'; dstEnvName = 'common2' } }; Check = { Get-State common2 | Should -Be 1 } }
+        @{ Method = 'environment/control/deleteenv'; Give = { @{ envName = 'common2'; password = $login } }; Check = { Get-State common2 | Should -BeNullOrEmpty; Get-State common | Should -Be 1; Invoke-VapMethod environment/control/deleteenv @{ envName = 'common'; password = $login } | Out-Null } }
+        @{ Method = 'environment/tracking/getserverutctime'; Check = { [datetime]::ParseExact($r.object, 'yyyy-MM-dd HH:mm:ss', [cultureinfo]::InvariantCulture).Year | Should -BeGreaterThan 2025 } }
+        @{ Method = 'users/authentication/signout'; Check = { $r.source | Should -Be 'uss-server' } }
+    ) {
+        $parameter = if ($_.Contains('Give')) { & $Give } else { @{} }
+        $r = Invoke-VapMethod $Method $parameter
+        $r.result | Should -BeOfType [long]
+        $r.result | Should -Be 0
+        & $Check
+    }
+}
+
+Describe 'A call that outlives the time-out' {
+    AfterEach { Clear-UssTestFault $a }
+
+    It 'is sent once: <Name>' -ForEach @(
+        @{ Name = 'any method'; Method = 'restartnodes'; Script = { Invoke-VapMethod environment/control/restartnodes @{ envName = 'my-project' } -TimeoutSec 1 -ErrorAction Stop @atA } }
+        @{ Name = 'a restart'; Method = 'restartnodes'; Script = { Restart-VapEnvironment my-project -TimeoutSec 1 -ErrorAction Stop @atA } }
+        @{ Name = 'a method that makes something'; Method = 'cloneenv'; Script = { Invoke-VapMethod environment/control/cloneenv @{ srcEnvName = 'shop-test'; dstEnvName = 'late' } -TimeoutSec 1 -ErrorAction Stop @atA } }
+    ) {
+        $request = "POST /1.0/environment/control/rest/$Method"
+        $before = Get-UssTestCount $a $request
+        Add-UssTestFault $a @{ path = "/rest/$Method"; count = 10; action = @{ delay = 3000 } }
+        $failure = Get-Failure $Script
+        $failure.FullyQualifiedErrorId | Should -BeLike 'Timeout,*'
+        "$failure" | Should -Match 'is not known'
+        "$($failure.ErrorDetails.RecommendedAction)" | Should -Match 'it was sent once'
+        # What another call finds shows that nothing came after it.
+        (Get-VapEnvironment my-project @atA).Name | Should -Be 'my-project'
+        Get-UssTestCount $a $request | Should -Be ($before + 1)
+    }
+
+    It 'is sent once, and its end is awaited, where the state tells what became of it' {
+        $slow = Start-UssTestServer $folder 'sven' -Arguments '--demo', '--state-time', '2500'
+        try {
+            $by = @{ Server = $slow.Url; TimeoutSec = 1 }
+            $made = New-VapToken 'stop' -Method environment/control/stopenv, environment/control/getenvinfo -Server $slow.Url -Credential $slow.Person
+            $by.Credential = [pscredential]::new('token', $made.Value)
+            (Stop-VapEnvironment my-project -Wait -ErrorAction Stop @by).Status | Should -Be 'Down'
+            Get-UssTestCount $slow 'POST /1.0/environment/control/rest/stopenv' | Should -Be 1
+            Get-UssTestCount $slow 'POST /1.0/environment/control/rest/getenvinfo' | Should -BeGreaterThan 0
+        }
+        finally { $slow | Stop-UssTestServer }
+    }
+}
+
+Describe 'Bad input, one clear error each' {
+    It '<Name>' -ForEach @(
+        @{ Name = 'an unknown method'; Script = { Invoke-VapMethod environment/control/stopenvs -ErrorAction Stop @atA }; Id = 'InvalidArgument'; Hint = 'Near it: .*environment/control/stopenv' }
+        @{ Name = 'a method that is none'; Script = { Invoke-VapMethod 'stop my project' -ErrorAction Stop @atA }; Id = 'InvalidArgument'; Says = 'has no method' }
+        @{ Name = 'a missing parameter'; Script = { Invoke-VapMethod environment/control/stopenv -ErrorAction Stop @atA }; Id = 'InvalidArgument'; Says = 'lacks envName'; Hint = 'It takes envName' }
+        @{ Name = 'an ill-typed parameter'; Script = { Invoke-VapMethod environment/control/restartnodebyid @{ envName = 'my-project'; nodeId = 'seven' } -ErrorAction Stop @atA }; Id = 'InvalidArgument'; Says = "'nodeId' .* whole number" }
+        @{ Name = 'a host that is not there'; Script = { Get-VapEnvironment -Server http://no-such-host.invalid -AllowUnencryptedAuthentication -Credential $credential -ErrorAction Stop }; Id = 'NameNotResolved'; Says = 'no-such-host\.invalid' }
+        @{ Name = 'a host that is no platform'; Script = { Get-VapEnvironment -Server "$($a.Url)/packages" -Credential $credential -ErrorAction Stop }; Id = 'ProtocolViolation'; Hint = "the platform's own" }
+        @{ Name = 'an HTML page'; Answer = @{ contentType = 'text/html'; body = '<html><title>Sign in</title></html>' }; Id = 'ProtocolViolation'; Says = 'Sign in'; Hint = "the platform's own" }
+        @{ Name = 'a result without a number'; Answer = @{ contentType = 'application/json'; body = '{"result":"fine"}' }; Id = 'ProtocolViolation'; Says = 'without a number' }
+        @{ Name = 'no JSON'; Answer = @{ contentType = 'application/json'; body = '{"result":' }; Id = 'ProtocolViolation'; Hint = "the platform's own" }
+        @{ Name = 'a nested failure'; Answer = @{ contentType = 'application/json'; body = '{"result":0,"responses":[{"result":4099,"errOut":"disk full","nodeId":7}]}' }; Id = 'Vap.4099'; Says = 'node 7: disk full'; Hint = "node's log" }
+        @{ Name = 'an expired token'; Token = 'expired'; Id = 'Vap.702'; Says = 'expired'; Hint = 'make a new token' }
+        @{ Name = 'a revoked token'; Token = 'revoked'; Id = 'Vap.702'; Says = 'revoked'; Hint = 'make a new token' }
+        @{ Name = 'a narrow token'; Token = 'narrow'; Id = 'Vap.8202'; Says = 'getenvs'; Hint = 'Get-VapTokenScope' }
+    ) {
+        $run = $_['Script']
+        if ($_.Contains('Answer')) {
+            Add-UssTestFault $a @{ path = '/rest/getenvs'; action = @{ status = @{ code = 200 } + $Answer } }
+            $run = { Get-VapEnvironment -ErrorAction Stop @atA }
+        }
+        if ($_.Contains('Token')) {
+            $ends = if ($Token -eq 'expired') { @{ Expires = [datetime]::UtcNow.AddSeconds(1.5) } } else { @{} }
+            $bad = New-VapToken $Token -Method $(if ($Token -eq 'narrow') { 'environment/control/stopenv' } else { 'environment/control/getenvs' }) -Server $a.Url -Credential $login @ends
+            if ($Token -eq 'revoked') { Invoke-UssServerProgram token revoke $bad.Id --data $a.Data | Out-Null }
+            if ($Token -eq 'expired') { foreach ($try in 1..100) { if ([datetime]::UtcNow -gt $bad.Expires.AddMilliseconds(100)) { break }; [System.Threading.Thread]::Sleep(50) } }
+            $run = { Get-VapEnvironment -Server $a.Url -Credential ([pscredential]::new('token', $bad.Value)) -ErrorAction Stop }
+        }
+        $failed = Get-Failure $run
+        $failed.FullyQualifiedErrorId | Should -BeLike "$Id,*"
+        if ($_.Contains('Says')) { "$failed" | Should -Match $Says }
+        if ($_.Contains('Hint')) { "$($failed.ErrorDetails.RecommendedAction)" | Should -Match $Hint }
+    }
+}
+
 Describe 'The module' {
     It 'loads no other module, and shares the library with Uss' {
         $uss = $env:USS_TEST_MODULE
