@@ -16,6 +16,29 @@ function Wait-State([string] $State) {
     throw "my-project did not become $State."
 }
 
+# Signs in to the pages, as a browser does: the form's own token goes back with it, and the cookies stay in $browser.
+function Enter-Pages([pscredential] $As) {
+    $page = Invoke-WebRequest "$Platform/sign-in" -SessionVariable script:browser
+    if ($page.Content -notmatch 'name="csrf" value="([0-9a-f]+)"') { throw 'The sign-in page has no form.' }
+    $form = @{ csrf = $Matches[1]; name = $As.UserName; password = $As.GetNetworkCredential().Password }
+    $null = Invoke-WebRequest "$Platform/sign-in" -Method Post -Body $form -WebSession $script:browser
+}
+
+# The state that the page of environments shows for one.
+function Read-PageState([string] $Name) {
+    $page = Invoke-WebRequest "$Platform/environments" -WebSession $script:browser
+    if ($page.Content -notmatch "(?s)scope=`"row`">$([regex]::Escape($Name))\b.*?data-label=`"State`"><span[^>]*>([^<]+)<") {
+        throw "The page does not show $Name."
+    }
+    $Matches[1]
+}
+
+function Show-Page([string] $State) {
+    $shown = Read-PageState my-project
+    if ($shown -ne $State) { throw "The page shows my-project as $shown, not $State." }
+    Write-Fact "The page $Platform/environments shows it: my-project, $shown."
+}
+
 $started = [DateTime]::UtcNow
 Import-Module $Module
 $login = New-Credential 'ada' $env:DEMO_PASSWORD
@@ -24,6 +47,8 @@ $password = $login.Password
 Write-Chapter 1 'Sign in with login and password, to manage tokens'
 Show { Connect-VapPlatform $Platform -Credential $login -SignIn }
 Show { Get-VapEnvironment }
+Enter-Pages $login
+Show-Page 'Running'
 
 Write-Chapter 2 'A token that may stop and start environments, and nothing else'
 Show { New-VapToken 'nightly stop' -Method environment/control/stopenv, environment/control/startenv -Expires ([DateTime]::UtcNow.AddDays(90)) -Password $password }
@@ -34,7 +59,7 @@ Write-Chapter 3 'A script stops my-project with it'
 Show { Stop-VapEnvironment my-project -Server $Platform -Credential $robot }
 Wait-State 'Down'
 Show { Get-VapEnvironment my-project }
-Write-Fact 'my-project is down.'
+Show-Page 'Stopped'
 
 Write-Chapter 4 'The same by one URL, as a browser or curl would'
 Show { Start-VapEnvironment my-project -Wait }
@@ -43,6 +68,7 @@ Show { Invoke-RestMethod "$Platform/1.0/environment/control/rest/stopenv?envName
 if ($result[0].result -ne 0) { throw 'The URL did not stop the environment.' }
 Wait-State 'Down'
 Write-Fact 'result 0: my-project is down again.'
+Show-Page 'Stopped'
 
 Write-Chapter 5 'What the token does not hold is refused'
 Show-Refusal { Invoke-VapMethod environment/control/getenvs -Server $Platform -Credential $robot }
@@ -55,6 +81,7 @@ Show-Refusal { Start-VapEnvironment my-project -Server $Platform -Credential $ro
 Show { Start-VapEnvironment my-project -Server $Platform -Credential $renewed }
 Wait-State 'Running'
 Write-Fact 'The new value starts it.'
+Show-Page 'Running'
 
 Write-Host ''
 Write-Fact ('Done in {0:0} s; the server and its data are removed.' -f ([DateTime]::UtcNow - $started).TotalSeconds)

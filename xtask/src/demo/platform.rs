@@ -1,7 +1,8 @@
 //! `cargo xtask demo platform`: an access token that may stop and start environments, and nothing else.
 //!
 //! A server with sample environments on a free loopback port; `platform.ps1` makes the token, stops an environment with
-//! it from PowerShell and by one URL, and sees refused what the token does not hold, and its old value.
+//! it from PowerShell and by one URL, sees it stopped in the page, and sees refused what the token does not hold, and
+//! its old value.
 
 use std::process::Stdio;
 
