@@ -39,12 +39,21 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether it is an administrator's call; a client service's token does nothing in an administrator's name.
+    pub fn is_admin(&self) -> bool {
+        !self.is_client_service() && self.user.admin
+    }
+
+    fn is_client_service(&self) -> bool {
+        matches!(&self.origin, Origin::Token(token) if token.kind == Kind::ClientService)
+    }
+
     /// Refuses whoever is no administrator.
     pub fn require_admin(&self) -> Result<(), Problem> {
-        if matches!(&self.origin, Origin::Token(token) if token.kind == Kind::ClientService) {
+        if self.is_client_service() {
             return Err(Problem::forbidden("A client service's token may only read; use a personal access token."));
         }
-        if self.user.admin {
+        if self.is_admin() {
             return Ok(());
         }
         Err(Problem::forbidden(format!("User '{}' may not change what this server holds.", self.user.name)))

@@ -1,6 +1,7 @@
 //! The Update Service web API. One table of routes; one file a group of calls.
 
 pub mod account;
+pub mod audit;
 pub mod auth;
 pub mod content;
 pub mod drain;
@@ -99,6 +100,7 @@ fn routes() -> Vec<Route> {
                 .merge(delete(uploads::terminate))
                 .layer(map_response(uploads::speak)),
         ),
+        route("/api/v1/Audit", &["get"], get(audit::list)),
         route("/api/v1/Settings/server", &["get"], get(settings::server)),
         route("/api/v1/Account", &["get"], get(account::account)),
         route("/api/v1/Account/signin", &["post"], post(sign_in::sign_in)),

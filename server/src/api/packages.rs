@@ -21,8 +21,6 @@ use crate::store::packages::{self, PackageVersion};
 const PAGE: i64 = 500;
 /// Packages in a page at most.
 const LARGEST_PAGE: i64 = 1_000;
-/// Characters of a search at most.
-const LONGEST_SEARCH: usize = 200;
 /// Ids in one query of versions at most.
 const MOST_IDS: usize = 500;
 
@@ -66,16 +64,7 @@ impl From<PackageVersion> for VersionAnswer {
 
 /// `GET /api/v1/Packages?limit=&after=&search=`; the next page's address is in `Link` (RFC 8288).
 pub async fn list(State(app): State<App>, _: Caller, params: Params) -> Result<Response, Problem> {
-    let limit = match params.get("limit") {
-        None => PAGE,
-        Some(text) => text.parse::<i64>().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit)).ok_or_else(|| {
-            Problem::bad_request(format!("'limit' in the query is no number from 1 to {LARGEST_PAGE}."))
-        })?,
-    };
-    let search = params.get("search");
-    if search.is_some_and(|search| search.chars().count() > LONGEST_SEARCH) {
-        return Err(Problem::bad_request(format!("'search' in the query is longer than {LONGEST_SEARCH} characters.")));
-    }
+    let (limit, search) = (params.limit(PAGE, LARGEST_PAGE)?, params.search("search")?);
     let mut found = packages::list(&app.store.database, search, params.get("after"), limit + 1).await?;
     let more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
     if more {

@@ -8,6 +8,9 @@ use uss::Version;
 
 use super::problem::Problem;
 
+/// Characters of a search at most.
+const LONGEST_SEARCH: usize = 200;
+
 /// Names and values in their order. Names count without case, as ASP.NET's do.
 pub struct Params(Vec<(String, String)>);
 
@@ -38,6 +41,24 @@ impl Params {
             None | Some("false" | "0") => Ok(false),
             Some("true" | "1") => Ok(true),
             Some(_) => Err(Problem::bad_request(format!("'{name}' in the query is neither true nor false."))),
+        }
+    }
+
+    /// `limit`: how many a page holds; `usual` where nobody says, at most `largest`.
+    pub fn limit(&self, usual: i64, largest: i64) -> Result<i64, Problem> {
+        let Some(text) = self.get("limit") else { return Ok(usual) };
+        let limit = text.parse().ok().filter(|limit| (1..=largest).contains(limit));
+        limit.ok_or_else(|| Problem::bad_request(format!("'limit' in the query is no number from 1 to {largest}.")))
+    }
+
+    /// A text to search for, where one is given.
+    pub fn search(&self, name: &str) -> Result<Option<&str>, Problem> {
+        match self.get(name) {
+            Some(text) if text.chars().count() > LONGEST_SEARCH => {
+                let detail = format!("'{name}' in the query is longer than {LONGEST_SEARCH} characters.");
+                Err(Problem::bad_request(detail))
+            }
+            found => Ok(found),
         }
     }
 

@@ -20,15 +20,14 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> R
     visitor.require_admin()?;
     let text = |name| params.get(name).unwrap_or_default().trim().chars().take(200).collect::<String>();
     let (actor, action) = (text("actor"), text("action"));
-    let before = params.get("before").and_then(|before| before.split_once('.'));
-    let before = before.and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+    let before = params.get("before").and_then(audit::place);
     let search = Search { actor: actor.clone(), action: action.clone(), before: before.clone(), limit: PAGE + 1 };
     let mut lines = audit::list(&app.store.database, &search).await?;
     let more = i64::try_from(lines.len()).is_ok_and(|count| count > PAGE);
     if more {
         lines.pop();
     }
-    let next = lines.last().filter(|_| more).map(|last| address(&actor, &action, &format!("{}.{}", last.at, last.id)));
+    let next = lines.last().filter(|_| more).map(|last| address(&actor, &action, &last.place()));
     let content = html! {
         (layout::heading("Audit", "Each change, and each sign-in that was refused. Newest first, times in UTC.", &html! {}))
         form.filter role="search" method="get" action="/audit" {

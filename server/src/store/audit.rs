@@ -100,6 +100,19 @@ pub struct Line {
     pub address: Option<String>,
 }
 
+impl Line {
+    /// Its place among the lines, as an address has it; [`place`] reads it.
+    pub fn place(&self) -> String {
+        format!("{}.{}", self.at, self.id)
+    }
+}
+
+/// The time and id of a line, from its place.
+pub fn place(text: &str) -> Option<(i64, String)> {
+    let (at, id) = text.split_once('.')?;
+    Some((at.parse().ok()?, id.to_owned()))
+}
+
 /// Which lines are to be seen.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
