@@ -95,6 +95,18 @@ async fn two_servers_on_one_store_see_each_others_changes_at_once() {
     }
 }
 
+#[test]
+fn a_token_is_one_line_of_the_list_whatever_its_description_says() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["user", "add", "ada", "--email", "ada@example.com"]);
+    let forged = "nightly\nid\tActive\tada\tforged\r\n\tbuild";
+    run(folder.path(), &["token", "create", "--user", "ada", "--name", "n", "--description", forged]);
+    let list = run(folder.path(), &["token", "list"]);
+    let columns: Vec<_> = list.split('\t').collect();
+    assert_eq!((list.lines().count(), columns.len()), (1, 9), "{list}");
+    assert_eq!(columns[7], "nightly id Active ada forged build");
+}
+
 #[tokio::test]
 async fn https_is_served_with_the_given_certificate() {
     let folder = tempfile::tempdir().unwrap();

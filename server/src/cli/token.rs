@@ -83,14 +83,15 @@ pub async fn run(token: Token, store: &StoreArgs) -> Result<(), String> {
                     _ => "never".to_owned(),
                 };
                 let created = instant::round_trip(token.created_at);
+                // Of several lines, it would look like other tokens.
+                let description = token.description.split_whitespace().collect::<Vec<_>>().join(" ");
                 let expires = date(token.expires_at, "never");
                 let line = format!(
-                    "{}\t{}\t{}\t{}\t{created}\t{expires}\t{used}\t{}\t{}",
+                    "{}\t{}\t{}\t{}\t{created}\t{expires}\t{used}\t{description}\t{}",
                     token.id,
                     token.status().as_str(),
                     user.name,
                     token.name,
-                    token.description,
                     token.kind.as_str()
                 );
                 super::print(&line)?;
