@@ -3,101 +3,14 @@
 
 mod support;
 
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use support::visitor::{Seal, Visitor, shown_value, value_of};
 use support::{PASSWORD, Server, header, person};
 
-/// A browser without a window: keeps cookies, follows no redirect.
-struct Visitor<'s> {
-    server: &'s Server,
-    client: Client,
-    cookies: Vec<(String, String)>,
-}
-
-/// What a page's form carries unseen.
-#[derive(Clone)]
-struct Seal {
-    csrf: String,
-    form: String,
-}
-
-impl<'s> Visitor<'s> {
-    fn new(server: &'s Server) -> Self {
-        support::client();
-        let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
-        Self { server, client, cookies: Vec::new() }
-    }
-
-    async fn signed_in(server: &'s Server, name: &str) -> Self {
-        let mut visitor = Self::new(server);
-        visitor.sign_in(name).await;
-        visitor
-    }
-
-    async fn sign_in(&mut self, name: &str) {
-        let page = self.get("/sign-in").await.text().await.unwrap();
-        let csrf = value_of(&page, "csrf");
-        let fields = [("csrf", csrf.as_str()), ("name", name), ("password", PASSWORD)];
-        let answer = self.post("/sign-in", &fields, &[]).await;
-        assert_eq!((answer.status().as_u16(), header(answer.headers(), "location")), (303, "/packages"));
-    }
-
-    fn cookie(&self, name: &str) -> Option<&str> {
-        self.cookies.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
-    }
-
-    fn keep(&mut self, answer: &Response) {
-        for line in answer.headers().get_all("set-cookie") {
-            let line = line.to_str().unwrap();
-            assert!(line.contains("; HttpOnly; SameSite=Lax"), "{line}");
-            let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.retain(|(other, _)| other != name);
-            if !line.contains("Max-Age=0") {
-                self.cookies.push((name.to_owned(), value.to_owned()));
-            }
-        }
-    }
-
-    fn cookies(&self) -> String {
-        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-    }
-
-    async fn get(&mut self, path: &str) -> Response {
-        let request = self.client.get(format!("{}{path}", self.server.url)).header("cookie", self.cookies());
-        let answer = request.header("accept", "text/html").send().await.unwrap();
-        self.keep(&answer);
-        answer
-    }
-
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Response {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let mut request = self.client.post(format!("{}{path}", self.server.url)).header("cookie", self.cookies());
-        request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = request.send().await.unwrap();
-        self.keep(&answer);
-        answer
-    }
-
-    async fn seal(&mut self, path: &str) -> Seal {
-        let page = self.get(path).await.text().await.unwrap();
-        let main = page.split("<main").nth(1).unwrap();
-        Seal { csrf: value_of(main, "csrf"), form: value_of(main, "form") }
-    }
-
-    /// Makes a token; gives the answer's status and text.
-    async fn make(&mut self, seal: &Seal, name: &str, headers: &[(&str, &str)]) -> (u16, String) {
-        let fields = [("csrf", seal.csrf.as_str()), ("form", seal.form.as_str()), ("name", name)];
-        let answer = self.post("/tokens/new", &fields, headers).await;
-        (answer.status().as_u16(), answer.text().await.unwrap())
-    }
-}
-
-fn value_of(page: &str, name: &str) -> String {
-    let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
-    rest.split('"').next().unwrap().to_owned()
+/// Makes a token; gives the answer's status and text.
+async fn make(visitor: &mut Visitor<'_>, seal: &Seal, name: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let fields = [("csrf", seal.csrf.as_str()), ("form", seal.form.as_str()), ("name", name)];
+    let answer = visitor.post("/tokens/new", &fields, headers).await;
+    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 fn tokens(server: &Server) -> usize {
@@ -219,23 +132,22 @@ async fn a_form_counts_once_and_only_from_its_own_session() {
     let wrong = Seal { csrf: "0".repeat(64), ..seal.clone() };
     let no_number = Seal { form: String::new(), ..seal.clone() };
     for (bad, status) in [(&without, 403), (&wrong, 403), (&foreign, 403), (&no_number, 409)] {
-        assert_eq!(ada.make(bad, "bad", &[]).await.0, status);
+        assert_eq!(make(&mut ada, bad, "bad", &[]).await.0, status);
     }
     for headers in [
         &[("origin", "http://evil.example")][..],
         &[("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "same-site"), ("origin", "null")],
     ] {
-        assert_eq!(ada.make(&seal, "bad", headers).await.0, 403, "{headers:?}");
+        assert_eq!(make(&mut ada, &seal, "bad", headers).await.0, 403, "{headers:?}");
     }
     assert_eq!(ada.get("/tokens/new?name=bad").await.status(), 200);
     assert_eq!(tokens(&server), 0, "nothing was made");
 
-    let (status, page) = ada.make(&seal, "good", &[("sec-fetch-site", "same-origin"), ("origin", "null")]).await;
+    let (status, page) = make(&mut ada, &seal, "good", &[("sec-fetch-site", "same-origin"), ("origin", "null")]).await;
     assert_eq!(status, 200);
-    let value = page.split("</textarea>").next().unwrap().rsplit('>').next().unwrap().to_owned();
-    assert_eq!(value.len(), 88, "{value}");
-    let (status, again) = ada.make(&seal, "good", &[]).await;
+    let value = shown_value(&page);
+    let (status, again) = make(&mut ada, &seal, "good", &[]).await;
     assert_eq!(status, 409, "sent again it does not count");
     assert!(!again.contains(&value) && tokens(&server) == 1);
     assert_eq!(server.exchange("ada", &value).await.status(), 200);

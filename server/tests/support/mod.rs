@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod tus;
+pub mod visitor;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
