@@ -5,10 +5,6 @@
 # its way. So this file holds what each first call needs and no more, its calls are few, and import makes nothing.
 Set-StrictMode -Version Latest
 
-if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
-    throw 'This module needs the full language mode: have its files allowed by the application control policy.'
-}
-
 $script:AbiVersion = 1
 $script:LibraryVersion = '0.1.0'
 $script:Native = $null
@@ -37,10 +33,10 @@ function Get-UssNative {
     if ($null -eq $script:Native) {
         try { $script:Native = New-UssNative }
         catch {
+            Import-Module "$PSScriptRoot/LibraryFault.psm1" -Verbose:$false
             $library = Get-UssLibraryPath
-            $cause = if ([System.IO.File]::Exists($library)) { $_.Exception.GetBaseException().Message } else { "there is no $library." }
-            Stop-UssCmdlet $Cmdlet 'NativeLibraryUnavailable' "The module's native library cannot be used: $cause" `
-                'Install the module again, for this system and processor.' 'ResourceUnavailable' $library
+            $cause, $hint = Get-UssLibraryFault $library $_.Exception.GetBaseException()
+            Stop-UssCmdlet $Cmdlet 'NativeLibraryUnavailable' "The module's native library cannot be used: $cause" $hint 'ResourceUnavailable' $library
         }
     }
     $script:Native
@@ -79,10 +75,11 @@ function New-UssNative {
                     [int], $functions[$function], 'Cdecl', 'Unicode').SetImplementationFlags('PreserveSig')
             }
             $native = $builder.CreateType()
-            # PowerShell 7 hides the loader's reason: its own resolver fails first for a dynamic assembly.
-            try { $version = $native::uss_abi_version() }
-            catch { throw "$library cannot be loaded: it is damaged, or made for another system or processor than this process." }
-            if ($version -ne $script:AbiVersion) { throw "$library has interface version $version, and this module needs $script:AbiVersion." }
+            $version = $native::uss_abi_version()
+            if ($version -ne $script:AbiVersion) {
+                $age = if ($version -lt $script:AbiVersion) { 'older' } else { 'newer' }
+                throw "$library is $age than this module: it has interface version $version, and this module needs $script:AbiVersion."
+            }
             $domain.SetData($key, $native)
         }
         $native

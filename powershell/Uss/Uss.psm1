@@ -2,6 +2,10 @@
 # Session.psm1 does that for all of them; include/uss.h documents the commands and their fields.
 Set-StrictMode -Version Latest
 
+if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
+    throw 'The module Uss needs the full language mode: sign its files by a publisher whom the application control policy trusts, or have the policy allow the module''s folder.'
+}
+
 function Initialize-Uss {
     # Loads what the cmdlets stand on, at the first call: a script that imports Uss pays little more than for an empty
     # module.

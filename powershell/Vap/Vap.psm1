@@ -2,6 +2,10 @@
 # Platform.psm1 does that for all of them; include/uss.h documents the commands and their fields.
 Set-StrictMode -Version Latest
 
+if ($ExecutionContext.SessionState.LanguageMode -ne 'FullLanguage') {
+    throw 'The module Vap needs the full language mode: sign its files by a publisher whom the application control policy trusts, or have the policy allow the module''s folder.'
+}
+
 function Initialize-Vap {
     # Loads what the cmdlets stand on, at the first call: a script that imports Vap pays little more than for an empty
     # module.
