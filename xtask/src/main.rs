@@ -38,7 +38,7 @@ usage: cargo xtask COMMAND
                                      what people install: gallery packages, a zip, a bill of materials, digests
   windows [--out DIR]                uss.dll, cross-built on Debian and checked; with --out the modules for this platform
                                      and Windows
-  windows test                       the PowerShell tests on Windows' side, in wine
+  windows test [FILE]...             the PowerShell tests on Windows' side, in wine: all, or these of tests/powershell
   bench [NAME] [--runs N] [--size BYTES]
                                      whole processes against peers: import, first-call, query, copy, bearer
   screenshots                        docs/pages: pictures of the server's pages, from a real browser
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         ["stage", options @ ..] => stage(options),
         ["package", options @ ..] => package::run(options),
         ["windows"] => windows::build(Profile::Release).map(|library| println!("{}", library.display())),
-        ["windows", "test"] => test::run_on_windows(),
+        ["windows", "test", files @ ..] => test::run_on_windows(files),
         ["windows", "--out", out] => windows::stage(Path::new(out)),
         ["header"] => header::write(&header::build()?),
         ["header", "--check"] => header::check(&header::build()?),

@@ -75,11 +75,11 @@ pub(crate) fn run() -> Result<()> {
     run.finish()
 }
 
-/// `cargo xtask windows test`: of all the tests those on Windows' side alone.
-pub(crate) fn run_on_windows() -> Result<()> {
+/// `cargo xtask windows test`: of all the tests those on Windows' side alone, or these files of them.
+pub(crate) fn run_on_windows(files: &[&str]) -> Result<()> {
     let mut run = Run::default();
     let built = workspace::build(Profile::Dev, &["-p", "uss-server", "--features", "uss-server/faults"])?;
-    run.step("PowerShell for Windows", || powershell_on_windows(&built));
+    run.step("PowerShell for Windows", || powershell_on_windows(&built, files));
     run.finish()
 }
 
@@ -119,7 +119,7 @@ impl Run {
                 self.step("PowerShell", || powershell(&pwsh, built));
                 if cfg!(target_os = "linux") {
                     match windows::available().and_then(|()| wine::available()) {
-                        Ok(()) => self.step("PowerShell for Windows", || powershell_on_windows(built)),
+                        Ok(()) => self.step("PowerShell for Windows", || powershell_on_windows(built, &[])),
                         Err(reason) => self.step("PowerShell for Windows", || {
                             Ok(Tally::skipped(format!("tests on Windows' side: {reason}")))
                         }),
@@ -208,36 +208,44 @@ fn powershell(pwsh: &Path, built: &Built) -> Result<Tally> {
     command.env("XDG_STATE_HOME", workspace::scratch()?.join("state"));
     command.env("USS_TEST_PACKAGES", workspace::scratch()?.join("packages"));
     command.env("USS_TEST_MODULE", uss(&modules)?).env("USS_TEST_SERVER", built.program("uss-server")?);
-    pester(command, |path| path.to_string_lossy().into_owned())
+    pester(command, &[], |path| path.to_string_lossy().into_owned())
 }
 
 /// The same suite in PowerShell for Windows, with a DLL of the dev build; the server is this system's.
-fn powershell_on_windows(built: &Built) -> Result<Tally> {
+fn powershell_on_windows(built: &Built, files: &[&str]) -> Result<Tally> {
     let native = Native { rid: windows::RID.to_owned(), library: windows::build(Profile::Dev)? };
     let modules = stage::stage(&[native], &workspace::scratch()?.join("modules-windows"))?;
     let wine = Wine::start()?;
     let bridge = Bridge::start(&built.program("uss-server")?, &wine.drive_c())?;
     let mut command = wine.pwsh();
     command.env("USS_TEST_MODULE", Wine::path(uss(&modules)?)).env("USS_TEST_BRIDGE", bridge.address());
-    pester(command, Wine::path)
+    pester(command, files, Wine::path)
 }
 
 fn uss(modules: &[PathBuf]) -> Result<&PathBuf> {
     modules.iter().find(|module| module.ends_with("Uss")).ok_or_else(|| "the module Uss was not staged".into())
 }
 
-/// Runs the suite; `named` tells how that PowerShell names a path.
-fn pester(mut pwsh: Command, named: impl Fn(&Path) -> String) -> Result<Tally> {
+/// Runs the suite, or these files of it; `named` tells how that PowerShell names a path.
+fn pester(mut pwsh: Command, files: &[&str], named: impl Fn(&Path) -> String) -> Result<Tally> {
+    let suite = workspace::root().join("tests/powershell");
+    let mut paths: Vec<PathBuf> = files.iter().map(|file| suite.join(file)).collect();
+    if let Some(absent) = paths.iter().find(|path| !path.is_file()) {
+        return Err(format!("there is no {}", absent.display()).into());
+    }
+    if paths.is_empty() {
+        paths.push(suite);
+    }
     // An authority of its own, which no system knows.
     let tls = workspace::temporary_folder("tls")?;
     let signed = rcgen::generate_simple_self_signed(["other.example".to_owned()])?;
     fs::write(tls.path().join("certificate.pem"), signed.cert.pem())?;
     fs::write(tls.path().join("key.pem"), signed.signing_key.serialize_pem())?;
     pwsh.env("USS_TEST_TLS", named(tls.path()));
-    pwsh.env("USS_TEST_SUITE", named(&workspace::root().join("tests/powershell")));
+    pwsh.env("USS_TEST_SUITE", paths.iter().map(|path| named(path)).collect::<Vec<_>>().join("|"));
     // The closing line is printed here, as Pester's own differs from version to version.
     let script = "if (-not (Get-Module Pester -ListAvailable | Where-Object Version -GE '5.0')) { exit 77 }; \
-         $r = Invoke-Pester -Path $env:USS_TEST_SUITE -Output Detailed -PassThru; \
+         $r = Invoke-Pester -Path $env:USS_TEST_SUITE.Split('|') -Output Detailed -PassThru; \
          $failed = $r.FailedCount + $r.FailedBlocksCount + $r.FailedContainersCount; \
          \"$($r.PassedCount) passed, $failed failed, $($r.SkippedCount + $r.NotRunCount) skipped\"; \
          exit [Math]::Min($failed, 1)";
