@@ -155,7 +155,7 @@ Describe 'Constrained language mode' {
             # its own: PowerShell is stricter in all runspaces of a process that ever had the mode.
             param([string] $Before, [string] $Script)
             $told = Invoke-UssTestShell @'
-                $runspace = [runspacefactory]::CreateRunspace([initialsessionstate]::CreateDefault())
+                $runspace = [runspacefactory]::CreateRunspace([initialsessionstate]::CreateDefault2())
                 $runspace.Open()
                 $shell = [powershell]::Create($runspace)
                 if ($env:USS_TEST_BEFORE) { $shell.AddScript($env:USS_TEST_BEFORE).Invoke() | Out-Null; $shell.Commands.Clear() }
