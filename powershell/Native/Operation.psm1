@@ -241,10 +241,10 @@ function New-UssProgress {
 }
 
 function Format-UssSize {
-    # 812 MB: three digits are enough for a person.
+    # 812 MB: three digits are enough for a person. In the same writing for everybody, as plans and errors have it.
     param([double] $Bytes)
     $unit = 0
     while ($Bytes -ge 999.5 -and $unit -lt 4) { $Bytes /= 1000; $unit++ }
     $digits = if ($unit -and $Bytes -lt 9.95) { 'N1' } else { 'N0' }
-    "$($Bytes.ToString($digits)) $(('B', 'KB', 'MB', 'GB', 'TB')[$unit])"
+    "$($Bytes.ToString($digits, [cultureinfo]::InvariantCulture)) $(('B', 'KB', 'MB', 'GB', 'TB')[$unit])"
 }

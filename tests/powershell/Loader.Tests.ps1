@@ -52,7 +52,7 @@ BeforeAll {
     }
 }
 
-AfterAll { Remove-Item $folder -Recurse -Force }
+AfterAll { Remove-UssTestFolder $folder }
 
 # .NET in wine 8 crashes or hangs after any library that does not load.
 if (-not $env:USS_TEST_BRIDGE) {

@@ -169,6 +169,16 @@ function Get-UssTestCertificate {
     }
 }
 
+function Remove-UssTestFolder {
+    # Windows keeps a library that a process has just let go of in its folder for a moment.
+    param([string] $Folder)
+    foreach ($try in 1..200) {
+        try { Remove-Item $Folder -Recurse -Force -ErrorAction Stop; return }
+        catch { if ($try -eq 200) { throw } }
+        [System.Threading.Thread]::Sleep(25)
+    }
+}
+
 function Invoke-UssTestShell {
     # Runs a script in a PowerShell of its own, and returns its output, errors and exit code.
     param([string] $Script, [hashtable] $Environment = @{})
