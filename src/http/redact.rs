@@ -77,39 +77,58 @@ fn without_escaped(text: &str, secret: &str) -> String {
 }
 
 fn secret_at_start(text: &str, secret: &str) -> Option<usize> {
-    let mut length = 0;
+    // Every place where the characters so far may end: a backslash is one, or begins an escape.
+    let mut ends = Vec::from([0]);
     for c in secret.chars() {
-        length += escaped_at_start(text.get(length..)?, c)?;
+        let mut further = Vec::new();
+        for end in ends {
+            further.extend(written_at_start(text.get(end..)?, c).into_iter().map(|length| end + length));
+        }
+        if further.is_empty() {
+            return None;
+        }
+        further.sort_unstable();
+        further.dedup();
+        ends = further;
     }
-    Some(length)
+    ends.pop()
 }
 
-/// How many bytes of `text` stand for `c`.
-fn escaped_at_start(text: &str, c: char) -> Option<usize> {
+/// How many bytes of `text` may stand for `c`.
+fn written_at_start(text: &str, c: char) -> Vec<usize> {
+    let mut lengths = Vec::new();
     if text.starts_with(c) {
-        return Some(c.len_utf8());
+        lengths.push(c.len_utf8());
     }
     // Letters and digits are escaped by nobody; everything else is, by somebody.
     if c.is_ascii_alphanumeric() || !text.starts_with(['%', '\\', '&', '+']) {
-        return None;
+        return lengths;
     }
-    let (code, mut utf8) = (u32::from(c), [0; 4]);
+    let (code, mut utf8, mut utf16) = (u32::from(c), [0; 4], [0; 2]);
     let once: String = c.encode_utf8(&mut utf8).bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let twice = once.replace('%', "%25");
+    let json: String = c.encode_utf16(&mut utf16).iter().map(|unit| format!("\\u{unit:04X}")).collect();
     let escapes = [
-        once.replace('%', "%25"),
+        // JSON in a URL has its backslashes escaped there.
+        format!("%5C{once}"),
+        format!("%5C{c}"),
+        json.replace('\\', "%5C"),
+        json.replace('\\', "%255C"),
+        format!("%255C{twice}"),
+        twice,
         once,
         format!("\\{c}"),
-        format!("\\u{code:04X}"),
+        json,
         format!("&#x{code:X};"),
         format!("&#{code};"),
     ];
+    let begins = |escape: &str| text.get(..escape.len()).is_some_and(|start| start.eq_ignore_ascii_case(escape));
+    lengths.extend(escapes.iter().filter(|escape| begins(escape)).map(String::len));
     // A form has a space as a plus (URL Standard), which is escaped in turn where the form stands in a URL.
-    if c == ' ' && text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%2B")) {
-        return Some(3);
+    if c == ' ' {
+        lengths.extend(["+", "%2B"].into_iter().filter(|plus| begins(plus)).map(str::len));
     }
-    let found =
-        escapes.iter().find(|escape| text.get(..escape.len()).is_some_and(|start| start.eq_ignore_ascii_case(escape)));
-    found.map(String::len).or((c == ' ' && text.starts_with('+')).then_some(1))
+    lengths
 }
 
 /// The secret as itself, and as URLs and forms have it (block pages carry the request that they block), in UTF-8 and
@@ -190,6 +209,22 @@ mod tests {
         }
         let inside = BASE64_STANDARD.encode(format!("password={form}"));
         assert!(!foreign_text(&inside, &secrets).contains(&inside[14..40]));
+    }
+
+    #[test]
+    fn a_password_with_quotes_and_backslashes_is_found_in_json_and_where_that_stands_in_a_url() {
+        let password = "C:\\dir\\\\\"quoted\" ä+😀";
+        let json = serde_json::to_string(password).unwrap();
+        let json = json.trim_matches('"');
+        let ascii = json.replace('ä', "\\u00e4").replace('😀', "\\ud83d\\ude00");
+        for json in [json, &ascii] {
+            let once = utf8_percent_encode(json, NON_ALPHANUMERIC).to_string();
+            let twice = utf8_percent_encode(&once, NON_ALPHANUMERIC).to_string();
+            for echo in [json.to_owned(), once, twice] {
+                let found = foreign_text(&format!("a={echo}&b=1"), &[Secret::new(password.into())]);
+                assert_eq!(found, "a=[redacted]&b=1", "{echo}");
+            }
+        }
     }
 
     #[test]
