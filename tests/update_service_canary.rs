@@ -3,17 +3,16 @@
 
 mod support;
 
-use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
+use support::canary::{Seen, echo, forms};
 use support::raw::{After, Raw};
 use support::{block_on, client, client_with, context, options, person};
+use uss::Secret;
 use uss::http::{Proxy, ProxyChoice, TransportOptions};
 use uss::update_service::{Invocation, NewToken, Publish, Publishing, TokenChanges, UpdateService};
-use uss::{Error, Secret};
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -25,58 +24,7 @@ const PASSWORD: &str = "CANARY pass\"word\\/+zBI2NWnAy9EWhXfrqZTgm";
 const EXCHANGE: &str = "/api/v1/PersonalTokens/authenticate";
 const SIGN_IN: &str = "/api/v1/Account/signin";
 
-/// A part of a secret that is long enough to matter, in each form.
-fn forms() -> Vec<String> {
-    let mut forms = Vec::new();
-    for secret in [TOKEN, BEARER, PROXY, PASSWORD] {
-        let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let middle = &secret[..20];
-        forms.extend([middle.to_owned(), utf8_percent_encode(middle, NON_ALPHANUMERIC).to_string()]);
-        // The end, too: what is escaped stands at the start.
-        forms.push(secret[secret.len() - 16..].to_owned());
-        forms.push(BASE64_STANDARD_NO_PAD.encode(&secret[..18]));
-        forms.push(BASE64_STANDARD_NO_PAD.encode(&utf16[..36]));
-        forms.push(middle.chars().flat_map(|c| [c, '\0']).collect());
-        for shift in ["x", "xy"] {
-            let shifted = BASE64_STANDARD.encode(format!("{shift}{secret}"));
-            forms.push(shifted[4..24].to_owned());
-        }
-    }
-    forms
-}
-
-/// A server's error that repeats everything that it knows.
-fn echo(secrets: &[&str]) -> String {
-    let utf16 = |text: &str| text.chars().flat_map(|c| [c, '\0']).collect::<String>();
-    let each = |secret: &str| {
-        let encoded = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
-        // A JSON body in a URL, as a proxy's page may have it.
-        let json = serde_json::to_string(secret).unwrap();
-        let encoded = format!("{encoded} {}", utf8_percent_encode(&json, NON_ALPHANUMERIC));
-        let basic = BASE64_STANDARD.encode(format!("u:{secret}"));
-        let plain = BASE64_STANDARD.encode(secret);
-        format!("{secret} {encoded} {} {basic} {plain} {}", encoded.to_lowercase(), utf16(secret))
-    };
-    secrets.iter().map(|secret| each(secret)).collect::<Vec<_>>().join(" ")
-}
-
-#[derive(Default)]
-struct Seen(Vec<String>);
-
-impl Seen {
-    fn error(&mut self, error: &Error) {
-        self.0.extend([error.to_string(), format!("{error:?}"), error.target().to_owned(), error.server().to_owned()]);
-    }
-
-    fn check(&self) {
-        assert!(self.0.len() > 100, "too little was seen: {}", self.0.len());
-        for text in &self.0 {
-            for form in forms() {
-                assert!(!text.contains(&form), "'{form}' in: {text}");
-            }
-        }
-    }
-}
+const SECRETS: &[&str] = &[TOKEN, BEARER, PROXY, PASSWORD];
 
 /// Every kind of call, whatever comes of it; at least one of them fails.
 async fn all_calls(service: &UpdateService, seen: &mut Seen) {
@@ -94,7 +42,7 @@ async fn all_calls(service: &UpdateService, seen: &mut Seen) {
     errors.extend(service.tokens(&context).await.err());
     let new = NewToken { name: "ci".into(), ..NewToken::default() };
     match service.new_token(&context, &new).await {
-        Ok(shown) => seen.0.push(format!("{shown:?}")),
+        Ok(shown) => seen.text(format!("{shown:?}")),
         Err(error) => errors.push(error),
     }
     errors.extend(service.set_token(&context, "x", &TokenChanges::default()).await.err());
@@ -111,7 +59,7 @@ async fn all_calls(service: &UpdateService, seen: &mut Seen) {
     errors.extend(service.abandon_upload(&context, &address).await.err());
     match service.content(&context, "a", "1", 3, Some("\"x\"")).await {
         Ok(mut content) => {
-            seen.0.push(format!("{content:?}"));
+            seen.text(format!("{content:?}"));
             errors.extend(content.body.next().await.and_then(Result::err));
         }
         Err(error) => errors.push(error),
@@ -120,8 +68,8 @@ async fn all_calls(service: &UpdateService, seen: &mut Seen) {
     errors.extend(service.invoke(&context, Invocation { path, ..Invocation::default() }).await.err());
     assert!(!errors.is_empty(), "nothing failed");
     errors.iter().for_each(|error| seen.error(error));
-    seen.0.push(format!("{service:?} {context:?}"));
-    seen.0.extend(context.log().drain().into_iter().map(|record| format!("{record:?}")));
+    seen.text(format!("{service:?} {context:?}"));
+    context.log().drain().into_iter().for_each(|record| seen.text(format!("{record:?}")));
 }
 
 fn answers(secrets: &[&str]) -> Vec<ResponseTemplate> {
@@ -158,9 +106,16 @@ fn answers(secrets: &[&str]) -> Vec<ResponseTemplate> {
 }
 
 #[test]
+fn the_search_finds_each_form_in_what_repeats_everything() {
+    let said = echo(SECRETS);
+    let missed: Vec<_> = forms(SECRETS).into_iter().filter(|form| !said.contains(form)).collect();
+    assert_eq!(missed, Vec::<String>::new());
+}
+
+#[test]
 fn no_secret_leaves_on_any_path_of_failure() {
     block_on(async {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(SECRETS);
         // The exchange itself fails; the server cannot know a bearer yet.
         for (case, answer) in answers(&[TOKEN]).into_iter().enumerate() {
             let server = MockServer::start().await;
@@ -184,7 +139,7 @@ fn no_secret_leaves_on_any_path_of_failure() {
 #[test]
 fn no_password_leaves_on_any_path_of_failure() {
     block_on(async {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(SECRETS);
         for (case, answer) in answers(&[PASSWORD]).into_iter().enumerate() {
             let server = MockServer::start().await;
             Mock::given(any()).respond_with(answer).mount(&server).await;
@@ -206,7 +161,7 @@ fn no_password_leaves_on_any_path_of_failure() {
 #[test]
 fn no_secret_leaves_when_there_is_no_answer() {
     block_on(async {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(SECRETS);
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let broken = Raw::answering("", After::Close);
         let garbage = Raw::answering(format!("{TOKEN}\r\n\r\n"), After::Close);

@@ -3,15 +3,14 @@
 
 mod support;
 
-use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
+use support::canary::{Seen, echo, forms};
 use support::raw::{After, Raw};
 use support::{block_on, context, options};
 use uss::http::TransportOptions;
 use uss::virtuozzo::{Action, Call, Platform, SignIn, TokenChanges, TokenScope};
-use uss::{Error, Secret, ServerUrl};
+use uss::{Secret, ServerUrl};
 use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -19,46 +18,7 @@ const TOKEN: &str = "CANARYtBI2NWnAy9EWhXfrqZTgm/yV662yLXYc+Y1Hjoq8X1xkurgYKM2Rt
 const SESSION: &str = "CANARYsession/4e1+3bd2c09fe5c5a7f90=c0d1e2f3a4b5c6d7";
 const PASSWORD: &str = "CANARY pass\"word\\/+zBI2NWnAy9EWhXfrqZTgm";
 
-/// A part of each secret that is long enough to matter, in each form: plain, percent-encoded, base64, UTF-16.
-fn forms() -> Vec<String> {
-    let mut forms = Vec::new();
-    for secret in [TOKEN, SESSION, PASSWORD] {
-        let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let start = &secret[..20];
-        forms.extend([start.to_owned(), secret[secret.len() - 16..].to_owned()]);
-        let percent = utf8_percent_encode(start, NON_ALPHANUMERIC).to_string();
-        forms.extend([lower(&percent), percent]);
-        forms.push(url::form_urlencoded::byte_serialize(start.as_bytes()).collect());
-        forms.push(start.chars().flat_map(|c| [c, '\0']).collect());
-        forms.extend([BASE64_STANDARD_NO_PAD.encode(&secret[..18]), BASE64_STANDARD_NO_PAD.encode(&utf16[..36])]);
-        for shift in ["x", "xy"] {
-            forms.push(BASE64_STANDARD.encode(format!("{shift}{secret}"))[4..24].to_owned());
-        }
-    }
-    forms
-}
-
-/// Percent-encoded text with small hex digits.
-fn lower(percent: &str) -> String {
-    let mut parts = percent.split('%');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| format!("{text}%{}{}", part[..2].to_lowercase(), &part[2..]))
-}
-
-/// What a platform says that repeats all it knows.
-fn echo(secrets: &[&str]) -> String {
-    let each = |secret: &&str| {
-        let percent = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
-        let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let wide: String = secret.chars().flat_map(|c| [c, '\0']).collect();
-        let (plain, wide64) = (BASE64_STANDARD.encode(secret), BASE64_STANDARD.encode(utf16));
-        let quoted = serde_json::to_string(secret).unwrap();
-        let inside = ["x", "xy"].map(|before| BASE64_STANDARD.encode(format!("{before}{secret}"))).join(" ");
-        format!("{secret} {percent} {} {form} {plain} {wide64} {wide} {quoted} {inside}", lower(&percent))
-    };
-    secrets.iter().map(each).collect::<Vec<_>>().join(" ")
-}
+const SECRETS: &[&str] = &[TOKEN, SESSION, PASSWORD];
 
 fn answers(secrets: &[&str]) -> Vec<ResponseTemplate> {
     let said = echo(secrets);
@@ -88,25 +48,6 @@ fn answers(secrets: &[&str]) -> Vec<ResponseTemplate> {
     // Read up to a place in the middle of a secret.
     answers.push(answer(400).set_body_string(format!("x{}{all}", " ".repeat(64 * 1024 - 41))));
     answers
-}
-
-#[derive(Default)]
-struct Seen(Vec<String>);
-
-impl Seen {
-    fn error(&mut self, error: &Error) {
-        self.0.extend([error.to_string(), format!("{error:?}"), error.hint().to_owned()]);
-        self.0.extend([error.target().to_owned(), error.server().to_owned()]);
-    }
-
-    fn check(&self) {
-        assert!(self.0.len() > 100, "too little was seen: {}", self.0.len());
-        for text in &self.0 {
-            for form in forms() {
-                assert!(!text.contains(&form), "'{form}' in: {text}");
-            }
-        }
-    }
 }
 
 fn open(url: &str, sign_in: SignIn, options: &TransportOptions) -> Platform {
@@ -142,15 +83,15 @@ async fn all_calls(platform: &Platform, seen: &mut Seen) {
     errors.extend(platform.token_sets(&context).await.err());
     errors.extend(platform.token_methods(&context, "stop").await.err());
     match platform.create_token(&context, "x", None, &scope, password).await {
-        Ok(made) => seen.0.push(format!("{made:?}")),
+        Ok(made) => seen.text(format!("{made:?}")),
         Err(error) => errors.push(error),
     }
     errors.extend(platform.edit_token(&context, 7, &TokenChanges::default(), password).await.err());
     errors.extend(platform.regenerate_token(&context, 7, password).await.err());
     errors.extend(platform.delete_tokens(&context, &[7], password).await.err());
-    seen.0.push(format!("{:?}", delete()));
+    seen.text(format!("{:?}", delete()));
     match platform.call(&context, &delete()).await {
-        Ok(answer) => seen.0.push(format!("{answer:?}")),
+        Ok(answer) => seen.text(format!("{answer:?}")),
         Err(error) => errors.push(error),
     }
     let unknown = Call::new("environment/control/none").with("password", Secret::new(PASSWORD.into()));
@@ -159,21 +100,21 @@ async fn all_calls(platform: &Platform, seen: &mut Seen) {
     errors.extend(platform.disconnect(&context).await.err());
     assert!(errors.iter().any(|error| !error.server().is_empty()), "nothing was sent: {errors:?}");
     errors.iter().for_each(|error| seen.error(error));
-    seen.0.push(format!("{platform:?} {:?} {context:?}", by_password()));
-    seen.0.extend(context.log().drain().into_iter().map(|record| format!("{record:?}")));
+    seen.text(format!("{platform:?} {:?} {context:?}", by_password()));
+    context.log().drain().into_iter().for_each(|record| seen.text(format!("{record:?}")));
 }
 
 #[test]
 fn the_search_finds_each_form_in_what_repeats_everything() {
-    let said = echo(&[TOKEN, SESSION, PASSWORD]);
-    let missed: Vec<_> = forms().into_iter().filter(|form| !said.contains(form)).collect();
+    let said = echo(SECRETS);
+    let missed: Vec<_> = forms(SECRETS).into_iter().filter(|form| !said.contains(form)).collect();
     assert_eq!(missed, Vec::<String>::new());
 }
 
 #[test]
 fn no_token_leaves_on_any_path_of_failure() {
     block_on(async {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(SECRETS);
         for answer in answers(&[TOKEN]) {
             let server = MockServer::start().await;
             Mock::given(any()).respond_with(answer).mount(&server).await;
@@ -193,7 +134,7 @@ fn no_token_leaves_on_any_path_of_failure() {
 #[test]
 fn neither_the_password_nor_its_session_leaves_on_any_path_of_failure() {
     block_on(async {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(SECRETS);
         // The sign-in fails; the platform has given no session yet.
         for answer in answers(&[PASSWORD]) {
             let server = MockServer::start().await;
@@ -216,7 +157,7 @@ fn neither_the_password_nor_its_session_leaves_on_any_path_of_failure() {
 #[test]
 fn no_secret_leaves_when_there_is_no_answer() {
     block_on(async {
-        let mut seen = Seen::default();
+        let mut seen = Seen::new(SECRETS);
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let broken = Raw::answering("", After::Close);
         let garbage = Raw::answering(format!("{TOKEN}\r\n{PASSWORD}\r\n\r\n"), After::Close);

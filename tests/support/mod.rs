@@ -1,10 +1,12 @@
 //! The real server and the ways to it, for the integration tests.
 //!
 //! `Server::start()` builds `uss-server` once, with its faults, and serves a folder of its own on a free port.
-//! `raw` answers bytes that no HTTP server would send, `between` counts what passes, `pair` copies between two servers.
+//! `raw` answers bytes that no HTTP server would send, `between` counts what passes, `pair` copies between two servers,
+//! `canary` looks for secrets.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part of this.
 
 pub mod between;
+pub mod canary;
 pub mod pair;
 pub mod raw;
 
