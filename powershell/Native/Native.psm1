@@ -156,7 +156,9 @@ function Join-UssField {
     # Names and values as the library reads them: UTF-8, separated by NUL.
     param($Cmdlet, $Fields)
     if ($Fields -like "*`0*") { Stop-UssCmdlet $Cmdlet 'InvalidArgument' 'A value holds the character NUL.' 'Check where the values come from.' }
-    , [System.Text.Encoding]::UTF8.GetBytes($Fields -join "`0")
+    # What is no text is refused: a name must not go over as another one.
+    try { , [System.Text.UTF8Encoding]::new($false, $true).GetBytes($Fields -join "`0") }
+    catch { Stop-UssCmdlet $Cmdlet 'InvalidArgument' 'A value holds half of a surrogate pair, which is no Unicode text.' 'Check where the values come from.' }
 }
 
 function Read-UssText {

@@ -217,10 +217,14 @@ function Import-UssPackage {
     }
     process {
         foreach ($pattern in $Path) {
+            # A file of that very name is meant before the pattern: what has a Path, as New-UssPackage's object, may have
+            # brackets in it. What is wrong with it is said when the files are read.
             $provider = $null
-            try { $found = @($PSCmdlet.GetResolvedProviderPathFromPSPath($pattern, [ref] $provider)) }
-            # What is wrong with it is said when the files are read.
-            catch [System.Management.Automation.ItemNotFoundException] { $found = @($PSCmdlet.GetUnresolvedProviderPathFromPSPath($pattern)) }
+            $found = @($PSCmdlet.GetUnresolvedProviderPathFromPSPath($pattern))
+            if (-not [System.IO.File]::Exists($found[0])) {
+                try { $found = @($PSCmdlet.GetResolvedProviderPathFromPSPath($pattern, [ref] $provider)) }
+                catch [System.Management.Automation.ItemNotFoundException] { $provider = $null }
+            }
             $files.AddRange($found)
         }
         foreach ($literal in $LiteralPath) { [void] $files.Add($PSCmdlet.GetUnresolvedProviderPathFromPSPath($literal)) }
