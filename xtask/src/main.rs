@@ -38,6 +38,7 @@ usage: cargo xtask COMMAND
                                      what people install: gallery packages, a zip, a bill of materials, digests
   windows [--out DIR]                uss.dll, cross-built on Debian and checked; with --out the modules for this platform
                                      and Windows
+  windows check FILE                 whether a DLL from elsewhere has the header's exports, stands alone, and is protected
   windows test [FILE]...             the PowerShell tests on Windows' side, in wine: all, or these of tests/powershell
   bench [NAME] [--runs N] [--size BYTES]
                                      whole processes against peers: import, first-call, query, copy, bearer
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ["package", options @ ..] => package::run(options),
         ["windows"] => windows::build(Profile::Release).map(|library| println!("{}", library.display())),
         ["windows", "test", files @ ..] => test::run_on_windows(files),
+        ["windows", "check", library] => windows::check_file(Path::new(library)),
         ["windows", "--out", out] => windows::stage(Path::new(out)),
         ["header"] => header::write(&header::build()?),
         ["header", "--check"] => header::check(&header::build()?),

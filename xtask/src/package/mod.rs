@@ -24,6 +24,7 @@ pub(crate) use linux::GlibC;
 use crate::{
     Result, Usage,
     stage::{self, Native},
+    windows,
     workspace::{self, Profile},
 };
 
@@ -97,10 +98,8 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         };
         natives.push(Native { rid: here, library });
     }
-    // Where `cargo xtask windows` leaves it.
-    let dll = workspace::scratch()?.join("windows/x86_64-pc-windows-gnu/release/uss.dll");
-    if dll.is_file() && !natives.iter().any(|native| native.rid == "win-x64") {
-        natives.push(Native { rid: "win-x64".to_owned(), library: dll });
+    if let Some(built) = windows::built()?.filter(|built| !natives.iter().any(|native| native.rid == built.rid)) {
+        natives.push(built);
     }
     for native in &natives {
         if GlibC::is_of(&native.rid) {

@@ -21,6 +21,9 @@ use crate::{
 /// What the build needs beyond the checkout.
 const PACKAGES: [&str; 5] =
     ["rustc-web", "cargo-web", "libstd-rust-web-dev", "rust-web-src", "gcc-mingw-w64-x86-64-win32"];
+/// What looking into a DLL needs; the build brings it along.
+const OBJDUMP: &str = "x86_64-w64-mingw32-objdump";
+const OBJDUMP_PACKAGES: [&str; 1] = ["binutils-mingw-w64-x86-64"];
 /// The triple that the library is built for, and .NET's name of the same platform.
 const TARGET: &str = "x86_64-pc-windows-gnu";
 pub(crate) const RID: &str = "win-x64";
@@ -54,7 +57,6 @@ const CHARACTERISTICS: [&str; 3] = ["HIGH_ENTROPY_VA", "DYNAMIC_BASE", "NX_COMPA
 /// A dev build has no debugging information either: nothing here could show it.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     available()?;
-    let target = workspace::scratch()?.join("windows");
     let mut cargo = workspace::cargo_at(CARGO);
     cargo.args(["build", "-Z", "build-std=std,panic_unwind", "--target", TARGET, "-p", "uss", "--lib"]);
     match profile {
@@ -65,11 +67,22 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
         }
     };
     // build-std and trim-paths are features of nightly compilers; the variable is how Debian's own packages use them.
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", RUSTC).env("CARGO_TARGET_DIR", target);
+    cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", RUSTC).env("CARGO_TARGET_DIR", target()?);
     cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", "x86_64-w64-mingw32-gcc");
     let library = workspace::build_by(cargo)?.file("uss.dll")?;
     check(&library)?;
     Ok(library)
+}
+
+/// The library for Windows that a release build has left, if there was one.
+pub(crate) fn built() -> Result<Option<Native>> {
+    let library = target()?.join(TARGET).join("release/uss.dll");
+    Ok(library.is_file().then(|| Native { rid: RID.to_owned(), library }))
+}
+
+/// Where the build puts everything, beside that of this platform.
+fn target() -> Result<PathBuf> {
+    Ok(workspace::scratch()?.join("windows"))
 }
 
 /// Stages the modules for this platform and for Windows, both built for release.
@@ -92,11 +105,22 @@ pub(crate) fn available() -> Result<()> {
     debian::require(&PACKAGES, "build for Windows")
 }
 
+/// Checks a DLL that was built elsewhere.
+pub(crate) fn check_file(library: &Path) -> Result<()> {
+    if !library.is_file() {
+        return Err(format!("there is no {}", library.display()).into());
+    }
+    debian::require(&OBJDUMP_PACKAGES, "look into a DLL")?;
+    check(library)?;
+    println!("{} has the header's functions, needs nothing beside it, and is protected", library.display());
+    Ok(())
+}
+
 /// What must hold for a DLL that is shipped: the header's functions and no others, nothing to install beside it, the
 /// loader's protections, no debugging information.
 fn check(library: &Path) -> Result<()> {
-    let told = process::output(Command::new("x86_64-w64-mingw32-objdump").arg("-p").arg(library))?;
-    let sections = process::output(Command::new("x86_64-w64-mingw32-objdump").arg("-h").arg(library))?;
+    let told = process::output(Command::new(OBJDUMP).arg("-p").arg(library))?;
+    let sections = process::output(Command::new(OBJDUMP).arg("-h").arg(library))?;
     let found = Portable::read(&told, &sections);
     header::same("uss.dll", &found.exports, &header::declared()?)?;
     let wrong = found.complaints();
