@@ -38,6 +38,8 @@ pub enum ErrorKind {
     DependencyUnresolved,
     /// Packages depend on each other in a circle.
     DependencyCycle,
+    /// A copy would be of more packages than one takes.
+    PlanTooLarge,
     /// The source's content changed during the copy.
     SourceChanged,
     /// Bytes do not have the digest that they should have.
@@ -106,6 +108,7 @@ impl ErrorKind {
             Self::PackageAlreadyExists => "PackageAlreadyExists",
             Self::DependencyUnresolved => "DependencyUnresolved",
             Self::DependencyCycle => "DependencyCycle",
+            Self::PlanTooLarge => "PlanTooLarge",
             Self::SourceChanged => "SourceChanged",
             Self::ChecksumMismatch => "ChecksumMismatch",
             Self::RateLimited => "RateLimited",
@@ -150,7 +153,7 @@ impl ErrorKind {
             Self::PackageAlreadyExists => "ResourceExists",
             Self::DependencyUnresolved | Self::DependencyCycle | Self::DependencyFailed => "InvalidOperation",
             Self::SourceChanged | Self::ChecksumMismatch | Self::InvalidPackage => "InvalidData",
-            Self::RateLimited | Self::TooManyTokens => "LimitsExceeded",
+            Self::RateLimited | Self::TooManyTokens | Self::PlanTooLarge => "LimitsExceeded",
             Self::ServerUnavailable | Self::KeyringUnavailable | Self::InsufficientStorage => "ResourceUnavailable",
             Self::Timeout | Self::Stalled => "OperationTimeout",
             Self::CopyInProgress => "ResourceBusy",

@@ -3,6 +3,10 @@
 //! Where several packages need the same one, their queries and the restrictions of `OnlyRestrictVersion` are put
 //! together: one version where they agree on one, else each query's own. As the choice of a version decides which
 //! further queries there are, the graph is walked again with all queries known, until nothing changes.
+//!
+//! However much the source has, what is kept of it is bounded, and so is what is said about it.
+
+mod known;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -10,16 +14,23 @@ use super::order::order;
 use super::{Catalogue, PlanOptions, Request};
 use crate::error::{Error, ErrorKind};
 use crate::operation::Context;
-use crate::selection;
 use crate::update_service::model::PackageVersion;
-use crate::version::Version;
-use crate::version_query::VersionQuery;
+use known::{Agreement, Known};
 
 /// Walks after which queries that still do not settle get each their own version.
 const WALKS: usize = 8;
 
 /// Names in one message at most.
 const NAMED: usize = 3;
+
+/// Packages of one circle in its message at most.
+const NAMED_OF_CIRCLE: usize = 20;
+
+/// Problems of one plan that are told at most.
+const TOLD: usize = 1_000;
+
+/// Dependencies that are resolved before whoever waits for this thread, to cancel the copy for one, gets a turn.
+const TURN: usize = 64;
 
 /// What is to be copied, and what stands in the way.
 pub(super) struct Closure {
@@ -75,9 +86,16 @@ pub(super) async fn close<C: Catalogue>(
 
     let requested: HashSet<&Place> = roots.iter().collect();
     let places: Vec<usize> = (0..roots.len()).collect();
-    let (sorted, circles) = order(&walk.needs, &places);
-    problems.extend(walk.missing.iter().map(|(missing, needers)| known.unresolved(missing, needers)));
-    problems.extend(circles.iter().map(|circle| walk.circle(&known, circle)));
+    let (sorted, circles) = order(&walk.needs, &places, TOLD);
+    let found = problems.len() + walk.missing.len() + circles.found;
+    let room = |told: &[Error]| TOLD.saturating_sub(told.len());
+    let told = walk.missing.iter().take(room(&problems));
+    problems.extend(told.map(|(missing, needers)| walk.unresolved(&known, missing, needers)));
+    let told = circles.paths.iter().take(room(&problems));
+    problems.extend(told.map(|circle| walk.circle(&known, circle)));
+    if found > problems.len() {
+        problems.push(known.more_problems(found - problems.len()));
+    }
 
     let mut moved = vec![0; sorted.len()];
     sorted.iter().enumerate().for_each(|(new, old)| {
@@ -108,8 +126,8 @@ struct Walk {
     needs: Vec<Vec<usize>>,
     index: HashMap<Place, usize>,
     queries: Queries,
-    /// Who needs what is missing.
-    missing: BTreeMap<Missing, Vec<String>>,
+    /// Which nodes need what is missing.
+    missing: BTreeMap<Missing, Vec<usize>>,
 }
 
 impl Walk {
@@ -125,13 +143,37 @@ impl Walk {
         (node, true)
     }
 
+    fn label(&self, known: &Known, node: usize) -> String {
+        self.places.get(node).map(|place| known.label(place)).unwrap_or_default()
+    }
+
     fn circle(&self, known: &Known, circle: &[usize]) -> Error {
-        let names: Vec<String> = circle.iter().filter_map(|node| Some(known.label(self.places.get(*node)?))).collect();
+        let (start, end) = match circle {
+            // The last one is the first.
+            [start @ .., end] if start.len() > NAMED_OF_CIRCLE => (start, Some(end)),
+            all => (all, None),
+        };
+        let shown = if end.is_some() { NAMED_OF_CIRCLE } else { start.len() };
+        let mut names: Vec<String> = start.iter().take(shown).map(|node| self.label(known, *node)).collect();
+        if let Some(end) = end {
+            names.push(format!("{} more", start.len() - shown));
+            names.push(self.label(known, *end));
+        }
         let path = names.join(" -> ");
         Error::new(ErrorKind::DependencyCycle, format!("On {}, packages need each other: {path}.", known.source))
             .with_hint("Correct one of these packages' dependencies, or copy them with -SkipDependencyCheck.")
             .with_target(names.first().cloned().unwrap_or_default())
             .with_server(&known.source)
+    }
+
+    fn unresolved(&self, known: &Known, missing: &Missing, needers: &[usize]) -> Error {
+        let named = needers.iter().take(NAMED).map(|node| self.label(known, *node)).collect::<Vec<_>>().join(", ");
+        let who = match needers.len().saturating_sub(NAMED) {
+            0 => named,
+            more => format!("{named} and {more} more"),
+        };
+        let verb = if needers.len() == 1 { "needs" } else { "need" };
+        known.unresolved(&format!("{who} {verb}"), missing)
     }
 }
 
@@ -146,42 +188,58 @@ async fn walk_once<C: Catalogue>(
 ) -> Result<Walk, Error> {
     let mut walk = Walk::default();
     let mut chosen: HashMap<Missing, Option<usize>> = HashMap::new();
+    let mut agreed: HashMap<String, Agreement> = HashMap::new();
+    let mut turns = Turns::default();
     let mut level: Vec<usize> = roots.iter().map(|root| walk.visit(root).0).collect();
     while !level.is_empty() {
+        known.check(walk.places.len())?;
         let mut ids = Vec::new();
         let mut wanted = Vec::new();
         for node in std::mem::take(&mut level) {
             let Some(place) = walk.places.get(node) else { continue };
-            let label = known.label(place);
             let dependencies = known.version(place).map(|version| version.dependencies.clone()).unwrap_or_default();
-            for dependency in dependencies {
+            for (number, dependency) in dependencies.into_iter().enumerate() {
+                turns.next().await;
                 let (id, query) = (dependency.package_id, dependency.version_query);
                 let restricts = dependency.only_restrict_version;
                 if dependency.optional && !options.include_optional && !restricts {
                     continue;
                 }
-                walk.queries.entry(id.clone()).or_default().insert((restricts, query.clone()));
                 let readable = known.query(&query).is_ok();
                 if !restricts {
                     ids.push(id.clone());
-                    wanted.push((node, (id, query)));
+                    wanted.push((node, number));
                 } else if !readable {
-                    walk.missing.entry((id, query)).or_default().push(label.clone());
+                    walk.missing.entry((id.clone(), query.clone())).or_default().push(node);
                 }
+                walk.queries.entry(id).or_default().insert((restricts, query));
             }
         }
         known.fetch(context, source, &mut ids).await?;
-        for (node, need) in wanted {
-            let choice = *chosen.entry(need.clone()).or_insert_with_key(|(id, query)| {
-                known.choose(id, query, queries.map(|queries| queries.get(id)), roots)
+        // Which node needed one last: each is noted once, and those of a node come one after the other.
+        let mut noted: HashMap<usize, usize> = HashMap::new();
+        for (node, number) in wanted {
+            turns.next().await;
+            let dependency = walk.places.get(node).and_then(|place| known.version(place)?.dependencies.get(number));
+            let Some(need) = dependency.map(|need| (need.package_id.clone(), need.version_query.clone())) else {
+                continue;
+            };
+            let choice = *chosen.entry(need.clone()).or_insert_with_key(|(id, query)| match queries {
+                None => known.choose_alone(id, query),
+                Some(queries) => {
+                    let all = queries.get(id);
+                    let agreement = agreed.entry(id.clone()).or_insert_with(|| known.agree(id, all, roots));
+                    known.choose(id, query, all, agreement, roots)
+                }
             });
             let Some(version) = choice else {
-                let label = walk.places.get(node).map(|place| known.label(place)).unwrap_or_default();
-                walk.missing.entry(need).or_default().push(label);
+                walk.missing.entry(need).or_default().push(node);
                 continue;
             };
             let (needed, new) = walk.visit(&(need.0, version));
-            if let Some(needs) = walk.needs.get_mut(node).filter(|needs| !needs.contains(&needed)) {
+            if noted.insert(needed, node) != Some(node)
+                && let Some(needs) = walk.needs.get_mut(node)
+            {
                 needs.push(needed);
             }
             if new {
@@ -192,152 +250,15 @@ async fn walk_once<C: Catalogue>(
     Ok(walk)
 }
 
-/// What the source has, as far as it was asked.
-struct Known {
-    source: String,
-    packages: HashMap<String, Option<Versions>>,
-    queries: HashMap<String, Result<VersionQuery, Error>>,
-}
+/// Long work that must not keep others from this thread.
+#[derive(Default)]
+struct Turns(usize);
 
-/// A package's versions, and the same parsed.
-struct Versions {
-    listed: Vec<PackageVersion>,
-    parsed: Vec<Version>,
-}
-
-impl Known {
-    fn new(source: String) -> Self {
-        Self { source, packages: HashMap::new(), queries: HashMap::new() }
-    }
-
-    async fn fetch<C: Catalogue>(&mut self, context: &Context, source: &C, ids: &mut Vec<String>) -> Result<(), Error> {
-        let mut seen = HashSet::new();
-        ids.retain(|id| !self.packages.contains_key(id) && seen.insert(id.clone()));
-        if ids.is_empty() {
-            return Ok(());
+impl Turns {
+    async fn next(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(TURN) {
+            tokio::task::yield_now().await;
         }
-        let mut found = source.versions_of(context, ids).await?;
-        for id in ids.drain(..) {
-            let versions = found.remove(&id).map(|all| {
-                // What cannot be compared cannot be selected.
-                let readable = all.into_iter().filter_map(|version| {
-                    let parsed = Version::parse(&version.version);
-                    if let Err(error) = &parsed {
-                        context.log().verbose(|| format!("{id}: left out a version. {}", error.message()));
-                    }
-                    Some((version, parsed.ok()?))
-                });
-                let (listed, parsed) = readable.unzip();
-                Versions { listed, parsed }
-            });
-            self.packages.insert(id, versions);
-        }
-        Ok(())
     }
-
-    /// What the requests select, each once, and what is wrong with them.
-    fn roots(&mut self, requests: &[Request]) -> (Vec<Place>, Vec<Error>) {
-        let mut roots = Vec::new();
-        let mut problems = Vec::new();
-        let mut seen = HashSet::new();
-        for request in requests.iter().filter(|request| seen.insert(*request)) {
-            let Request { package_id: id, version_query } = request;
-            let selected = self.query(version_query).clone().and_then(|query| match self.packages.get(id) {
-                Some(Some(versions)) => {
-                    query.select(&versions.parsed).ok_or_else(|| query.nothing_selected(id, &versions.parsed))
-                }
-                _ => Err(selection::package_not_found(id, &self.source)),
-            });
-            match selected {
-                Ok(version) => {
-                    let place = (id.clone(), version);
-                    if !roots.contains(&place) {
-                        roots.push(place);
-                    }
-                }
-                Err(error) => problems.push(error.with_target(id).with_server(&self.source)),
-            }
-        }
-        (roots, problems)
-    }
-
-    /// The version that a dependency gets. `queries` are all of that package's, parsed when they were met; none: only
-    /// its own counts.
-    fn choose(
-        &self,
-        id: &str,
-        query: &str,
-        queries: Option<Option<&BTreeSet<(bool, String)>>>,
-        roots: &[Place],
-    ) -> Option<usize> {
-        let parse = |text: &str| self.queries.get(text).and_then(|query| query.as_ref().ok());
-        let own = parse(query)?;
-        let parsed = &self.packages.get(id)?.as_ref()?.parsed;
-        let by_itself = own.select(parsed)?;
-        let Some(queries) = queries else { return Some(by_itself) };
-
-        let others: Vec<(bool, &VersionQuery)> =
-            queries.into_iter().flatten().filter_map(|(restricts, text)| Some((*restricts, parse(text)?))).collect();
-        let needing = || std::iter::once(own).chain(others.iter().filter(|(restricts, _)| !restricts).map(|(_, q)| *q));
-        let restricting = || others.iter().filter(|(restricts, _)| *restricts).map(|(_, query)| *query);
-
-        let agreed = admitted_by_all(needing().chain(restricting()), parsed);
-        // A version that is copied anyway is better than one more.
-        let asked_for =
-            roots.iter().filter(|(root, place)| root == id && agreed.contains(place)).map(|(_, place)| *place);
-        newest(asked_for, parsed)
-            .or_else(|| newest(needing().filter_map(|query| select_among(query, &agreed, parsed)), parsed))
-            .or_else(|| {
-                let restricted = admitted_by_all(std::iter::once(own).chain(restricting()), parsed);
-                select_among(own, &restricted, parsed)
-            })
-            .or(Some(by_itself))
-    }
-
-    fn query(&mut self, text: &str) -> &Result<VersionQuery, Error> {
-        self.queries.entry(text.to_owned()).or_insert_with_key(|text| VersionQuery::parse(text))
-    }
-
-    fn version(&self, (id, version): &Place) -> Option<&PackageVersion> {
-        self.packages.get(id)?.as_ref()?.listed.get(*version)
-    }
-
-    fn label(&self, place: &Place) -> String {
-        self.version(place).map(|version| format!("{} {}", version.package_id, version.version)).unwrap_or_default()
-    }
-
-    fn unresolved(&self, (id, query): &Missing, needers: &[String]) -> Error {
-        let who = match needers.len().saturating_sub(NAMED) {
-            0 => needers.join(", "),
-            more => format!("{} and {more} more", needers.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ")),
-        };
-        let verb = if needers.len() == 1 { "needs" } else { "need" };
-        let wanted = if query.is_empty() { id.clone() } else { format!("{id} '{query}'") };
-        let why = match (self.queries.get(query), self.packages.get(id)) {
-            (Some(Err(error)), _) => error.message().to_owned(),
-            (Some(Ok(query)), Some(Some(versions))) => {
-                query.nothing_selected(id, &versions.parsed).message().to_owned()
-            }
-            _ => format!("{} has no package {id}.", self.source),
-        };
-        Error::new(ErrorKind::DependencyUnresolved, format!("{who} {verb} {wanted}: {why}"))
-            .with_hint("Publish what is missing on the source, or copy without dependencies: -SkipDependencyCheck.")
-            .with_target(id)
-            .with_server(&self.source)
-    }
-}
-
-fn admitted_by_all<'a>(queries: impl Iterator<Item = &'a VersionQuery>, versions: &[Version]) -> BTreeSet<usize> {
-    let sets = queries.map(|query| query.select_all(versions).into_iter().collect::<BTreeSet<_>>());
-    sets.reduce(|all, one| all.intersection(&one).copied().collect()).unwrap_or_default()
-}
-
-fn select_among(query: &VersionQuery, places: &BTreeSet<usize>, versions: &[Version]) -> Option<usize> {
-    let (places, some): (Vec<usize>, Vec<Version>) =
-        places.iter().filter_map(|place| Some((*place, versions.get(*place)?.clone()))).unzip();
-    places.get(query.select(&some)?).copied()
-}
-
-fn newest(places: impl Iterator<Item = usize>, versions: &[Version]) -> Option<usize> {
-    places.max_by_key(|place| versions.get(*place))
 }

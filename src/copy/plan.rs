@@ -10,6 +10,9 @@ use crate::update_service::UpdateService;
 use crate::update_service::model::PackageVersion;
 use crate::version::Version;
 
+/// Packages that are asked for at once.
+pub(super) const BATCH: usize = 500;
+
 /// What someone asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
@@ -210,9 +213,14 @@ pub(super) async fn existing_packages<C: Catalogue>(
     side: &C,
     ids: &[String],
 ) -> Result<Existing, Error> {
-    let versions = side.versions_of(context, ids).await?.into_values().flatten();
     let stored = |version: &PackageVersion| Stored::of(version.size, version.sha256.as_deref());
-    Ok(versions.map(|v| ((v.package_id.clone(), version_identity(&v.version)), stored(&v))).collect())
+    let mut existing = Existing::new();
+    // What else a side says of its versions is not kept: a set may have thousands of packages.
+    for batch in ids.chunks(BATCH) {
+        let versions = side.versions_of(context, batch).await?.into_values().flatten();
+        existing.extend(versions.map(|v| ((v.package_id.clone(), version_identity(&v.version)), stored(&v))));
+    }
+    Ok(existing)
 }
 
 /// [`existing_packages`], with the digests of those that cannot be told from the items without.
