@@ -50,7 +50,9 @@ const BENCHMARKS: [(&str, Benchmark); 11] = [
 /// What the benchmarks share: the release build, a staged module, PowerShell, a folder of the run's own.
 struct Bench {
     pwsh: PathBuf,
+    /// The manifests of `Uss` and `Vap`.
     module: PathBuf,
+    platform: PathBuf,
     server: PathBuf,
     relay: PathBuf,
     copy: PathBuf,
@@ -97,10 +99,16 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     )?;
     let folder = workspace::temporary_folder("bench")?;
     let modules = stage::stage(&[stage::Native::here(built.library()?)?], &folder.path().join("modules"))?;
-    let module = modules.iter().find(|module| module.ends_with("Uss")).ok_or("the module Uss was not staged")?;
+    let module = |name: &str| {
+        let folder = modules.iter().find(|module| module.ends_with(name));
+        folder
+            .map(|folder| folder.join(name).with_extension("psd1"))
+            .ok_or_else(|| format!("the module {name} was not staged"))
+    };
     let bench = Bench {
         pwsh,
-        module: module.join("Uss.psd1"),
+        module: module("Uss")?,
+        platform: module("Vap")?,
         server: built.program("uss-server")?,
         relay: built.program("bare_relay")?,
         copy: built.program("copy_package")?,
