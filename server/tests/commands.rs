@@ -144,3 +144,24 @@ fn a_value_that_cannot_be_printed_is_an_error_and_its_token_is_revoked() {
     }
     assert!(run(folder.path(), &["token", "list"]).contains("\tRevoked\t"));
 }
+
+#[test]
+fn plain_http_that_other_machines_reach_is_warned_of_before_it_is_served() {
+    // Its port is taken, so that the server ends instead of serving.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |address: String, more: &[&str]| {
+        let output = command(folder.path(), &[&["serve", "--listen", &address], more].concat());
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for address in ["0.0.0.0", "[::ffff:0.0.0.0]"] {
+        let said = serve(format!("{address}:{port}"), &[]);
+        assert!(said.contains("serving plain http") && said.contains("--tls-cert"), "{said}");
+    }
+    for address in ["127.0.0.1", "[::ffff:127.0.0.1]"] {
+        let said = serve(format!("{address}:{port}"), &[]);
+        assert!(!said.contains("plain http"), "{said}");
+    }
+}

@@ -91,6 +91,13 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
         #[cfg(feature = "faults")]
         faults: crate::faults::Faults::default(),
     };
+    if acceptor.is_none() && !serve.listen.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            address = %serve.listen,
+            "serving plain http where other machines can reach it: whoever is in between can read tokens and passwords. \
+             Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that speaks https"
+        );
+    }
     let failed = |error: std::io::Error| format!("listening on {}: {error}", serve.listen);
     let listener = TcpListener::bind(serve.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
