@@ -309,7 +309,7 @@ function Invoke-Canary {
     $streams = $shell.Streams
     $records += @($streams.Error)
     $after = [powershell]::Create($Runspace)
-    $left = $after.AddScript('$Error; $Error.Clear(); Get-History | Format-List * -Force | Out-String -Width 10000; Get-UssConnection').Invoke()
+    $left = $after.AddScript('$Error; $Error.Clear(); Get-History | Format-List * -Force | Out-String -Width 10000; Get-UssConnection; if (Get-Module Vap) { Get-VapConnection }').Invoke()
     $after.Dispose()
     $lines = @($streams.Verbose) + @($streams.Debug) + @($streams.Warning) + @($streams.Information) | ForEach-Object { "$_" }
     $progress = @($streams.Progress)
@@ -328,4 +328,71 @@ function Invoke-Canary {
         Ids = @($records | Where-Object { $_ -is [System.Management.Automation.ErrorRecord] } | ForEach-Object FullyQualifiedErrorId | Sort-Object -Unique)
     }
     $shell.Dispose()
+}
+
+# ---- What the test files of both modules ask. $runspace and Get-Secret are theirs.
+
+function New-CanaryRunspace {
+    # Where failing scripts run, with these variables, every stream open, and these modules imported.
+    param([hashtable] $Variables, [string[]] $Modules)
+    $runspace = [runspacefactory]::CreateRunspace([initialsessionstate]::CreateDefault2())
+    $runspace.Open()
+    $all = $Variables + @{ VerbosePreference = 'Continue'; DebugPreference = 'Continue'; InformationPreference = 'Continue'; modules = $Modules }
+    foreach ($name in $all.Keys) { $runspace.SessionStateProxy.SetVariable($name, $all[$name]) }
+    Invoke-Canary $runspace 'Import-Module $modules' | Out-Null
+    $runspace
+}
+
+function Confirm-NoSecret {
+    # Runs a script that fails, and looks for every secret in all that came of it.
+    param([string] $Script, [string[]] $Ids, [scriptblock] $Until)
+    $all = Invoke-Canary $runspace $Script -Until $Until
+    if ($Ids) { $all.Ids | Should -Be ($Ids | Sort-Object) -Because "$($all.Messages)" }
+    $all.Texts.Count | Should -BeGreaterThan 2
+    Find-Canary (Get-Secret) $all.Texts | Should -BeNullOrEmpty
+    $all
+}
+
+function Set-CanaryAnswer {
+    # What an echoing server says.
+    param($Tap, [string] $Status, [string[]] $Headers, [string] $Body)
+    $Tap.Answers.Text = (@("HTTP/1.1 $Status", 'Connection: close') + $Headers + @('', '') -join "`r`n") + $Body
+}
+
+function Confirm-NoSecretAtRest {
+    # That servers keep no secret in a file.
+    param([hashtable] $Secrets, [string[]] $Folders)
+    $files = @(Get-ChildItem $Folders -Recurse -File -Force)
+    "$($files.Name)" | Should -Match '\.db'
+    foreach ($file in $files) {
+        $stream = [System.IO.FileStream]::new($file.FullName, 'Open', 'Read', 'ReadWrite, Delete')
+        $bytes = [byte[]]::new($stream.Length)
+        $stream.ReadExactly($bytes, 0, $bytes.Length)
+        $stream.Dispose()
+        Find-Canary $Secrets (, $bytes) | Should -BeNullOrEmpty -Because $file.FullName
+    }
+}
+
+function Measure-CanaryShell {
+    # How often each text is in the memory of a PowerShell after a script, in which $c is a credential and $s its secret.
+    # Neither a command line nor a variable of the environment holds the secret: it is put together inside.
+    param([string] $Module, [string] $Secret, [string] $Script, [string[]] $Texts)
+    $mask = 0x55
+    $codes = @($Secret.ToCharArray() | ForEach-Object { [int] $_ -bxor $mask }) -join ','
+    $made = "Import-Module '$Module'; `$s = [securestring]::new(); foreach (`$x in $codes) { `$s.AppendChar([char] (`$x -bxor $mask)) }; `$c = [pscredential]::new('anna', `$s)"
+    $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
+    foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', "$made; $Script; `$s.Dispose(); `$c = `$null; [Console]::Out.WriteLine('READY'); [void] [Console]::In.ReadLine()") { $start.ArgumentList.Add($argument) }
+    $start.RedirectStandardOutput = $start.RedirectStandardInput = $true
+    $process = [System.Diagnostics.Process]::Start($start)
+    try {
+        do { $line = $process.StandardOutput.ReadLine() } until ($line -eq 'READY' -or $null -eq $line)
+        $line | Should -Be 'READY'
+        $found = Measure-CanaryMemory $process.Id $Texts
+        $found.Bytes | Should -BeGreaterThan 10MB
+        $found
+    }
+    finally {
+        $process.StandardInput.Close()
+        $process.WaitForExit()
+    }
 }

@@ -69,9 +69,7 @@ BeforeAll {
     }
 
     # Everything that failing scripts use. No script holds a secret itself: that would be the user's own leak.
-    $runspace = [runspacefactory]::CreateRunspace([initialsessionstate]::CreateDefault2())
-    $runspace.Open()
-    $variables = @{
+    $runspace = New-CanaryRunspace -Modules $module -Variables @{
         module = $module; folder = $folder; noZip = $noZip; noManifest = $noManifest; certificateFile = $certificateFile
         atA = @{ Server = $tapA.Url; Credential = $a.Credential }; atB = @{ Server = $tapB.Url; Credential = $b.Credential }
         copy = @{ SourceServer = $tapA.Url; SourceCredential = $a.Credential; Server = $tapB.Url; Credential = $b.Credential }
@@ -79,26 +77,13 @@ BeforeAll {
         urlA = $tapA.Url; urlB = $tapB.Url; token = $a.Token; proxyCredential = New-UssTestCredential 'carl' $proxyPassword
         wrong = New-UssTestCredential 'anna' $wrong; expired = New-UssTestCredential 'anna' $expired; revoked = New-UssTestCredential 'anna' $revoked
         person = $a.Person; personB = $b.Person; wrongPerson = New-UssTestCredential 'anna' $wrongPassword; asPerson = @{ Server = $tapA.Url; Credential = $a.Person }
-        VerbosePreference = 'Continue'; DebugPreference = 'Continue'; InformationPreference = 'Continue'
-    }
-    foreach ($name in $variables.Keys) { $runspace.SessionStateProxy.SetVariable($name, $variables[$name]) }
-    Invoke-Canary $runspace 'Import-Module $module' | Out-Null
-
-    function Confirm-NoSecret {
-        # Runs a script that fails, and looks for every secret in all that came of it.
-        param([string] $Script, [string[]] $Ids, [scriptblock] $Until)
-        $all = Invoke-Canary $runspace $Script -Until $Until
-        if ($Ids) { $all.Ids | Should -Be ($Ids | Sort-Object) -Because "$($all.Messages)" }
-        $all.Texts.Count | Should -BeGreaterThan 2
-        Find-Canary (Get-Secret) $all.Texts | Should -BeNullOrEmpty
-        $all
     }
 
     function Set-Answer {
         # What the echoing server says: to everybody, or to those that it signed in with a bearer.
         param($Tap, [string] $Status, [string[]] $Headers, [string] $Body, [switch] $SignsIn)
         $Tap.Answers.Bearer = if ($SignsIn) { $evil }
-        $Tap.Answers.Text = (@("HTTP/1.1 $Status", 'Connection: close') + $Headers + @('', '') -join "`r`n") + $Body
+        Set-CanaryAnswer $Tap $Status $Headers $Body
     }
 }
 
@@ -322,58 +307,23 @@ Describe 'A server that repeats all that it was told' {
 if ($IsLinux) {
     Describe 'The memory of a process' {
         It 'holds a password no longer than the secure string and the request' {
-            $mask = 0x55
-            $codes = @($a.Password.ToCharArray() | ForEach-Object { [int] $_ -bxor $mask }) -join ','
-            $made = "Import-Module '$module'; `$s = [securestring]::new(); foreach (`$x in $codes) { `$s.AppendChar([char] (`$x -bxor $mask)) }; `$c = [pscredential]::new('anna', `$s)"
-            $used = "`$null = Get-UssPersonalToken -Server '$($a.Url)' -Credential `$c; try { `$null = Get-UssPersonalToken -Server '$($b.Url)' -Credential `$c -ErrorAction Stop } catch { `$Error.Clear() }; `$s.Dispose(); `$c = `$null"
+            $used = "`$null = Get-UssPersonalToken -Server '$($a.Url)' -Credential `$c; try { `$null = Get-UssPersonalToken -Server '$($b.Url)' -Credential `$c -ErrorAction Stop } catch { `$Error.Clear() }"
             $part = $a.Password.Substring(8, 28)
             $parts = $part, [System.Text.Encoding]::Latin1.GetString([System.Text.Encoding]::Unicode.GetBytes($part))
-            $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
-            foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', "$made; $used; [Console]::Out.WriteLine('READY'); [void] [Console]::In.ReadLine()") { $start.ArgumentList.Add($argument) }
-            $start.RedirectStandardOutput = $start.RedirectStandardInput = $true
-            $process = [System.Diagnostics.Process]::Start($start)
-            try {
-                do { $line = $process.StandardOutput.ReadLine() } until ($line -eq 'READY' -or $null -eq $line)
-                $line | Should -Be 'READY'
-                $found = Measure-CanaryMemory $process.Id $parts
-                $found.Bytes | Should -BeGreaterThan 10MB
-                "$(foreach ($part in $parts) { $found[$part] })" | Should -Be '0 0'
-            }
-            finally {
-                $process.StandardInput.Close()
-                $process.WaitForExit()
-            }
+            $found = Measure-CanaryShell $module $a.Password $used $parts
+            "$(foreach ($part in $parts) { $found[$part] })" | Should -Be '0 0'
         }
 
         It 'holds the token no longer than the secure string, the connection and the request' {
-            # Neither a command line nor a variable of the environment holds it: it is put together inside.
-            $mask = 0x55
-            $codes = @($a.Token.ToCharArray() | ForEach-Object { [int] $_ -bxor $mask }) -join ','
-            $made = "Import-Module '$module'; `$s = [securestring]::new(); foreach (`$x in $codes) { `$s.AppendChar([char] (`$x -bxor $mask)) }; `$c = [pscredential]::new('anna', `$s)"
             # The last sign-in is refused: no later request writes over what it left.
-            $used = "`$null = Connect-UssServer '$($a.Url)' `$c; `$null = Get-UssPackage; Get-UssPackage -Server '$($a.Url)' -Credential `$c; Disconnect-UssServer; try { Connect-UssServer '$($b.Url)' `$c } catch { `$Error.Clear() }; `$s.Dispose(); `$c = `$null"
-            $kept = "`$t = `$c.GetNetworkCredential().Password; `$s.Dispose(); `$c = `$null"
+            $used = "`$null = Connect-UssServer '$($a.Url)' `$c; `$null = Get-UssPackage; Get-UssPackage -Server '$($a.Url)' -Credential `$c; Disconnect-UssServer; try { Connect-UssServer '$($b.Url)' `$c } catch { `$Error.Clear() }"
             $latin1 = [System.Text.Encoding]::Latin1
             $parts = foreach ($text in $a.Token, [System.Uri]::EscapeDataString($a.Token)) { $text.Substring(10, 40) }
             $parts += foreach ($part in $parts) { $latin1.GetString([System.Text.Encoding]::Unicode.GetBytes($part)) }
-            foreach ($case in @{ Script = $kept; Leaks = $true }, @{ Script = $used; Leaks = $false }) {
-                $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
-                foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', "$made; $($case.Script); [Console]::Out.WriteLine('READY'); [void] [Console]::In.ReadLine()") { $start.ArgumentList.Add($argument) }
-                $start.RedirectStandardOutput = $start.RedirectStandardInput = $true
-                $process = [System.Diagnostics.Process]::Start($start)
-                try {
-                    do { $line = $process.StandardOutput.ReadLine() } until ($line -eq 'READY' -or $null -eq $line)
-                    $line | Should -Be 'READY'
-                    $found = Measure-CanaryMemory $process.Id $parts
-                    $found.Bytes | Should -BeGreaterThan 10MB
-                    if ($case.Leaks) { $found[$parts[2]] | Should -BeGreaterThan 0 -Because 'a .NET string is there until it is collected' }
-                    else { "$(foreach ($part in $parts) { $found[$part] })" | Should -Be '0 0 0 0' -Because 'plain and percent-encoded, as UTF-8 and as UTF-16' }
-                }
-                finally {
-                    $process.StandardInput.Close()
-                    $process.WaitForExit()
-                }
-            }
+            $leak = Measure-CanaryShell $module $a.Token '$t = $c.GetNetworkCredential().Password' $parts
+            $leak[$parts[2]] | Should -BeGreaterThan 0 -Because 'a .NET string is there until it is collected'
+            $found = Measure-CanaryShell $module $a.Token $used $parts
+            "$(foreach ($part in $parts) { $found[$part] })" | Should -Be '0 0 0 0' -Because 'plain and percent-encoded, as UTF-8 and as UTF-16'
         }
     }
 }
@@ -383,15 +333,7 @@ Describe 'What a server keeps' {
         $secrets = Get-Secret
         # The tests above did reach the servers, and did get bearers.
         @($secrets.Keys -like 'bearer [0-9]*').Count | Should -BeGreaterThan 3
-        $files = @(foreach ($server in $servers.Values) { Get-ChildItem $server.Data -Recurse -File -Force })
-        "$($files.Name)" | Should -Match '\.db'
-        foreach ($file in $files) {
-            $stream = [System.IO.FileStream]::new($file.FullName, 'Open', 'Read', 'ReadWrite, Delete')
-            $bytes = [byte[]]::new($stream.Length)
-            $stream.ReadExactly($bytes, 0, $bytes.Length)
-            $stream.Dispose()
-            Find-Canary $secrets (, $bytes) | Should -BeNullOrEmpty -Because $file.FullName
-        }
+        Confirm-NoSecretAtRest $secrets $servers.Values.Data
         $servers.Values | Stop-UssTestServer
         foreach ($server in $a, $b) {
             $log = $server.Log.Result

@@ -59,9 +59,8 @@ BeforeAll {
     }
 
     # Everything that failing scripts use. No script holds a secret itself: that would be the user's own leak.
-    $runspace = [runspacefactory]::CreateRunspace([initialsessionstate]::CreateDefault2())
-    $runspace.Open()
-    $variables = @{
+    # Both modules in the process, as an administrator has them.
+    $runspace = New-CanaryRunspace -Modules $module, $uss -Variables @{
         module = $module; uss = $uss; url = $tap.Url; echo = $echo.Url; tls = $tls.Url; certificateFile = $certificateFile; token = $token
         by = @{ Server = $tap.Url; Credential = New-UssTestCredential 'token' $token }
         byNarrow = @{ Server = $tap.Url; Credential = New-UssTestCredential 'token' $narrow.Value }
@@ -71,27 +70,13 @@ BeforeAll {
         person = $a.Person; asPerson = @{ Server = $tap.Url; Credential = $a.Person }; tlsPerson = $tls.Person
         byEcho = @{ Server = $echo.Url; Credential = New-UssTestCredential 'token' $token }; personAtEcho = @{ Server = $echo.Url; Credential = $a.Person }
         ussAtA = @{ Server = $tap.Url; Credential = $a.Credential }; canaryId = $canary.Id
-        VerbosePreference = 'Continue'; DebugPreference = 'Continue'; InformationPreference = 'Continue'
-    }
-    foreach ($name in $variables.Keys) { $runspace.SessionStateProxy.SetVariable($name, $variables[$name]) }
-    # Both modules in the process, as an administrator has them.
-    Invoke-Canary $runspace 'Import-Module $module, $uss' | Out-Null
-
-    function Confirm-NoSecret {
-        # Runs a script that fails, and looks for every secret in all that came of it.
-        param([string] $Script, [string[]] $Ids, [scriptblock] $Until)
-        $all = Invoke-Canary $runspace "$Script; Get-VapConnection" -Until $Until
-        if ($Ids) { $all.Ids | Should -Be ($Ids | Sort-Object) -Because "$($all.Messages)" }
-        $all.Texts.Count | Should -BeGreaterThan 2
-        Find-Canary (Get-Secret) $all.Texts | Should -BeNullOrEmpty
-        $all
     }
 
     function Set-Answer {
         # What the echoing platform says: to everybody, or to those that it gave a session.
         param([string] $Status, [string[]] $Headers, [string] $Body, [switch] $SignsIn)
         $echo.Answers.Session = if ($SignsIn) { $evil }
-        $echo.Answers.Text = (@("HTTP/1.1 $Status", 'Connection: close') + $Headers + @('', '') -join "`r`n") + $Body
+        Set-CanaryAnswer $echo $Status $Headers $Body
     }
 }
 
@@ -220,15 +205,7 @@ Describe 'A platform that repeats all that it was told' {
 Describe 'What a platform keeps' {
     It 'no secret is at rest, and none is logged' {
         $secrets = Get-Secret
-        $files = @(Get-ChildItem $a.Data -Recurse -File -Force)
-        "$($files.Name)" | Should -Match '\.db'
-        foreach ($file in $files) {
-            $stream = [System.IO.FileStream]::new($file.FullName, 'Open', 'Read', 'ReadWrite, Delete')
-            $bytes = [byte[]]::new($stream.Length)
-            $stream.ReadExactly($bytes, 0, $bytes.Length)
-            $stream.Dispose()
-            Find-Canary $secrets (, $bytes) | Should -BeNullOrEmpty -Because $file.FullName
-        }
+        Confirm-NoSecretAtRest $secrets $a.Data
         # The guide's URL holds the token: what the server logs of it is the path.
         $stop = "$($a.Url)/1.0/environment/control/rest/stopenv?envName=my-project&session=$([uri]::EscapeDataString($token))"
         (Invoke-RestMethod $stop).result | Should -Be 0
