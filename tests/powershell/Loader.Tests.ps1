@@ -1,6 +1,8 @@
 # What stops the modules from running is one clear error each: the language mode at import, the native library at the
 # first call. No server is needed: nothing gets that far.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
     $folder = Join-Path ([System.IO.Path]::GetTempPath()) "uss-loader-$([guid]::NewGuid())"
@@ -54,8 +56,7 @@ BeforeAll {
 
 AfterAll { Remove-UssTestFolder $folder }
 
-# .NET in wine 8 crashes or hangs after any library that does not load.
-if (-not $env:USS_TEST_BRIDGE) {
+if (-not $onWine) {
     Describe 'The error of a native library that cannot be used' {
         It 'says that it is missing' {
             $copy = Copy-StagedModule
@@ -100,7 +101,7 @@ if (-not $env:USS_TEST_BRIDGE) {
             Assert-LibraryError $copy '*cannot be loaded, though it is made for *' 'Install the module again*antivirus*'
         }
 
-        if (-not $IsWindows) {
+        if ($onUnix) {
             It 'says that it bears the mark of the web' {
                 # Windows keeps the mark in the stream of this name; a file that comes over to Linux brings it as a file.
                 $copy = Copy-StagedModule

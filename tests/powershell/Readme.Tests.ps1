@@ -1,6 +1,8 @@
 # What README.md shows runs as it stands: its PowerShell in order, in one session, with real servers in place of the
 # addresses; its uss-server commands in a shell.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeDiscovery {
     $text = [System.IO.File]::ReadAllText((Join-Path $PSScriptRoot '../../README.md'))
     $blocks = @([regex]::Matches($text, '(?ms)^```(?<language>powershell|sh)\r?\n(?<code>.*?)^```') | ForEach-Object {
@@ -16,7 +18,6 @@ BeforeDiscovery {
     $server = @($blocks | Where-Object { $_.Language -eq 'sh' -and $_.Code -match '(?m)^uss-server ' })
 }
 
-$unix = [System.Environment]::OSVersion.Platform -eq 'Unix'
 
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
@@ -63,7 +64,7 @@ Describe 'README.md' {
     }
 
     # Elsewhere the keyring is the person's own.
-    if ($unix) {
+    if ($onUnix) {
         It 'runs with a keyring: <What>' -Skip:$absent -ForEach $keyring {
             $kept = Start-UssTestKeyring
             try {
@@ -87,7 +88,7 @@ Describe 'README.md' {
         $run.Output | Should -Match 'my-pos'
     }
 
-    if ($unix) {
+    if ($onUnix) {
         It 'runs in a shell: <What>' -ForEach $server {
             # The program is built already.
             $commands = @($Code -split '\r?\n' | Where-Object { $_ -and -not $_.StartsWith('cargo ') }) -join "`n"

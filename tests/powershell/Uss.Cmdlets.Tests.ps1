@@ -1,5 +1,7 @@
 # Each cmdlet against real servers: parameters, pipeline forms, servers and credentials, objects.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
     Import-Module $env:USS_TEST_MODULE -Force
@@ -179,7 +181,7 @@ Describe 'Connections' {
     }
 
     # Windows' own environment has what a script sets.
-    if ([System.Environment]::OSVersion.Platform -eq 'Unix') {
+    if ($onUnix) {
         It 'says where a token has to be set that only .NET has' {
             $script = "`$env:USS_PERSONAL_TOKEN = 'x'; Import-Module '$env:USS_TEST_MODULE'; try { Get-UssPackage } catch { `$_.FullyQualifiedErrorId; `$_.ErrorDetails.RecommendedAction }"
             $shell = Invoke-UssTestShell $script @{ USS_SERVER = $a.Url; USS_USERNAME = 'anna' }

@@ -1,5 +1,7 @@
 # Copying between two servers with different users: plan, -WhatIf, rows, failures, progress, verbose lines, stopping.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
     Import-Module $env:USS_TEST_MODULE -Force
@@ -256,7 +258,7 @@ Describe 'Stopping' {
     }
 
     # Only here can another process be sent a Ctrl-C.
-    if ([System.Environment]::OSVersion.Platform -eq 'Unix') {
+    if ($onUnix) {
         It 'Ctrl-C ends a copy, and the destination shows nothing of it' {
             Add-UssTestFault $a @{ path = '/content'; count = 100; action = @{ stall = 1000 } }
             $script = @"

@@ -2,6 +2,7 @@
 
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
+    . $PSScriptRoot/Platform.ps1
     Import-Module $env:USS_TEST_MODULE -Force
     $folder = Join-Path ([System.IO.Path]::GetTempPath()) "uss-errors-$([guid]::NewGuid())"
     New-Item -ItemType Directory -Path $folder | Out-Null
@@ -182,8 +183,7 @@ Describe 'Servers' {
         $tls = Start-UssTestServer $folder 'tina' @('--tls-cert', $certificateFile, '--tls-key', $keyFile)
         try {
             Confirm-Error (Get-OnlyError { Connect-UssServer $tls.Url $tls.Credential }) 'TlsFailed' 'Connect-UssServer' 'ConnectionError'
-            # Wine 8 has no chain engine with roots of its own.
-            if (-not $env:USS_TEST_BRIDGE) {
+            if (-not $onWine) {
                 Confirm-Error (Get-OnlyError { Connect-UssServer $tls.Url $tls.Credential -CertificateAuthority $certificateFile }) 'TlsFailed' 'Connect-UssServer' 'ConnectionError'
             }
             $output = Connect-UssServer $tls.Url $tls.Credential -SkipCertificateCheck 3>&1

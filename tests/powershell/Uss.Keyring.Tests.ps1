@@ -1,11 +1,12 @@
 # Tokens in the keyring: kept, found in a later session when nothing else gives a credential, forgotten; and a keyring
 # that is locked, missing or slow. Each script runs in a PowerShell of its own, as a user's next session would.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeDiscovery {
     . $PSScriptRoot/Keyring.ps1
     $absent = -not (Test-UssTestKeyring)
 }
-$unix = [System.Environment]::OSVersion.Platform -eq 'Unix'
 
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
@@ -57,7 +58,7 @@ AfterAll {
     Remove-Item $folder -Recurse -Force
 }
 
-if ($unix) {
+if ($onUnix) {
     Describe 'A token in the keyring' -Skip:$absent {
         It 'is kept by -Remember, found by the next session, and gone after -Forget' {
             $keyring = New-Keyring
@@ -124,7 +125,7 @@ if ($unix) {
     }
 }
 
-if ($unix) {
+if ($onUnix) {
     Describe 'A keyring that is <Name>' -Skip:$absent -ForEach @(
         @{ Name = 'locked'; Says = 'locked'; Break = { param($keyring) Lock-UssTestKeyring $keyring } }
         @{ Name = 'slow'; Says = 'within 3 s'; Break = { param($keyring) & kill -STOP $keyring.Daemon.Id } }
@@ -153,7 +154,7 @@ if ($unix) {
     }
 }
 
-if ($unix) {
+if ($onUnix) {
     Describe 'Without a keyring' {
         It 'a token cannot be kept, and a server that wants a credential says that one is missing' {
             $nothing = @{ HOME = $folder; XDG_RUNTIME_DIR = (Join-Path $folder 'nowhere') }
@@ -169,7 +170,7 @@ if ($unix) {
     }
 }
 
-if (-not $unix) {
+if (-not $onUnix) {
     Describe 'A token in Credential Manager' {
         It 'is kept by -Remember, found by the next session, and gone after -Forget' {
             Invoke-Session @{} '(Connect-UssServer $a $anna -Remember).UserName' | Should -Be 'anna'
@@ -223,7 +224,7 @@ Describe 'The credential of the environment' {
         }
     }
 
-    if ($unix) {
+    if ($onUnix) {
         It 'that only .NET has is an error that says so' {
             $lines = Invoke-Session @{ USS_SERVER = $a.Url; USS_USERNAME = 'anna' } '$env:USS_PERSONAL_TOKEN = "x"; Get-UssPackage -ErrorAction Stop'
             $lines[0] | Should -Be 'failed InvalidArgument,Get-UssPackage'

@@ -1,5 +1,7 @@
 # The module itself: what importing loads, its help and completion, how it finds and loads the library.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeDiscovery {
     $cmdlets = (Import-PowerShellDataFile (Join-Path $env:USS_TEST_MODULE 'Uss.psd1')).FunctionsToExport
 }
@@ -72,8 +74,7 @@ Describe 'Importing' {
 }
 
 Describe 'The native library' {
-    # .NET in wine 8 crashes or hangs after any library that does not load.
-    if (-not $env:USS_TEST_BRIDGE) {
+    if (-not $onWine) {
         It 'is found again in the same session once it is repaired' {
             $copy = Copy-Module 'repaired' { Move-Item $args[0] "$($args[0]).away" }
             $away = (Get-ChildItem "$copy/native" -Recurse -File).FullName

@@ -1,5 +1,7 @@
 # Names, paths and secrets in any writing, with brackets, and longer than Windows once allowed.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
     . $PSScriptRoot/Canary.ps1
@@ -144,7 +146,7 @@ Describe 'A credential' {
         (Get-CanaryTraffic $echo).Length | Should -Be $before
     }
 
-    if (-not $IsWindows) {
+    if ($onUnix) {
         It 'in the environment that is no UTF-8 is refused before the network' {
             $before = (Get-CanaryTraffic $echo).Length
             $pwsh = [System.Environment]::ProcessPath
