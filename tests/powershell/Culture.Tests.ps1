@@ -124,7 +124,7 @@ Describe 'In <_>' -ForEach 'de-DE', 'tr-TR', 'ar-SA', 'fa-IR', 'th-TH' {
     }
 
     It 'a token that ends soon is warned of in the same words' {
-        $told = Assert-Same $_ '(Connect-UssServer $url $soon).UserName' 0
+        $told = Assert-Same $_ '(Connect-UssServer $url $soon).UserName; Disconnect-UssServer' 0
         @($told.Warnings).Count | Should -Be 1
     }
 
