@@ -192,3 +192,12 @@ function Invoke-UssTestShell {
     $process.WaitForExit()
     [pscustomobject] @{ Output = $output.Trim(); Errors = $errors.Result.Trim(); ExitCode = $process.ExitCode }
 }
+
+function Get-OnlyError {
+    # The one error of a script, written or thrown.
+    param([scriptblock] $Script)
+    $found = @()
+    try { & $Script 2>&1 | ForEach-Object { if ($_ -is [System.Management.Automation.ErrorRecord]) { $found += $_ } } } catch { $found += $_ }
+    if ($found.Count -ne 1) { throw "$($found.Count) errors: $found" }
+    $found[0]
+}

@@ -20,15 +20,6 @@ BeforeAll {
     # From code points: this file is read alike whatever a PowerShell takes for its encoding.
     $any = "gr$([char] 0xFC)n $([char] 0x6F22)$([char] 0x5B57) $([char]::ConvertFromUtf32(0x1F600))"
 
-    function Get-OnlyError {
-        # The one error of a script, written or thrown.
-        param([scriptblock] $Script)
-        $found = @()
-        try { & $Script 2>&1 | ForEach-Object { if ($_ -is [System.Management.Automation.ErrorRecord]) { $found += $_ } } } catch { $found += $_ }
-        if ($found.Count -ne 1) { throw "$($found.Count) errors: $found" }
-        $found[0]
-    }
-
     function Get-SignIn {
         # The user name and the secret that the echoing server was last sent.
         # A token goes in the query, a password in JSON.

@@ -11,15 +11,6 @@ BeforeAll {
     $at = @{ Server = $a.Url; Credential = $a.Person }
     $otto = @{ Server = $a.Url; Credential = $other }
 
-    function Get-OnlyError {
-        # The one error of a script, written or thrown.
-        param([scriptblock] $Script)
-        $found = @()
-        try { & $Script 2>&1 | ForEach-Object { if ($_ -is [System.Management.Automation.ErrorRecord]) { $found += $_ } } } catch { $found += $_ }
-        if ($found.Count -ne 1) { throw "$($found.Count) errors: $found" }
-        $found[0]
-    }
-
     function Confirm-Error {
         # What every error has.
         param($Failure, [string] $Id, [string] $Category)
