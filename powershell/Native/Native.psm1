@@ -155,10 +155,16 @@ function Close-UssConnection {
 function Join-UssField {
     # Names and values as the library reads them: UTF-8, separated by NUL.
     param($Cmdlet, $Fields)
-    if ($Fields -like "*`0*") { Stop-UssCmdlet $Cmdlet 'InvalidArgument' 'A value holds the character NUL.' 'Check where the values come from.' }
+    $text = $Fields -join "`0"
+    if ($text.Split([char] 0).Length -ne $Fields.Length) { Stop-UssField $Cmdlet 'the character NUL' }
     # What is no text is refused: a name must not go over as another one.
-    try { , [System.Text.UTF8Encoding]::new($false, $true).GetBytes($Fields -join "`0") }
-    catch { Stop-UssCmdlet $Cmdlet 'InvalidArgument' 'A value holds half of a surrogate pair, which is no Unicode text.' 'Check where the values come from.' }
+    try { , [System.Text.UTF8Encoding]::new($false, $true).GetBytes($text) }
+    catch { Stop-UssField $Cmdlet 'half of a surrogate pair, which is no Unicode text' }
+}
+
+function Stop-UssField {
+    param($Cmdlet, $What)
+    Stop-UssCmdlet $Cmdlet 'InvalidArgument' "A value holds $What." 'Check where the values come from.'
 }
 
 function Read-UssText {

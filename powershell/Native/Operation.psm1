@@ -5,6 +5,8 @@ Import-Module "$PSScriptRoot/Native.psm1" -Verbose:$false
 
 # The native functions; every operation asks for them.
 $script:Native = $null
+# Refuses what is no text.
+$script:Utf8 = [System.Text.UTF8Encoding]::new($false, $true)
 
 function Close-UssOperation {
     # Frees an operation that -Kept kept; 0 is none.
@@ -13,16 +15,25 @@ function Close-UssOperation {
 }
 
 function Invoke-UssOperation {
-    # Runs one native command from start to end for $Cmdlet: log lines, progress, cancellation, errors, objects.
-    # Objects are written when the operation has ended and is freed; with -Stream each as it comes.
+    # Runs $Command for $Cmdlet with its $Bound parameters from start to end: log lines, progress, cancellation, errors,
+    # objects. Objects are written when the operation has ended and is freed; with -Stream each as it comes.
     # -Fatal: a failure ends the cmdlet. -Kept: the ended operation's id goes there, and the caller frees it.
     # -Limit: give up silently after so many milliseconds. -Destination: errors are about packages on their way to these.
-    param($Cmdlet, $Fields, $Activity = 'Waiting for the server', $Destination,
+    # A call of a function costs a tenth of a look-up: what every operation does stands here.
+    param($Cmdlet, $Bound, $Command, $Fields, $Activity = 'Waiting for the server', $Destination,
         [switch] $Stream, [switch] $Fatal, $Kept, $Limit)
     if ($null -eq $script:Native) { $script:Native = Get-UssNative $Cmdlet }
     $native = $script:Native
+    $Fields = @('command', $Command) + $Fields
+    # The log level that the caller's preferences ask for.
+    if ($Bound['Debug'] -or (-not $Bound.ContainsKey('Debug') -and $DebugPreference -ne 'SilentlyContinue')) { $Fields += 'log', 'debug' }
+    elseif ($Bound['Verbose'] -or (-not $Bound.ContainsKey('Verbose') -and $VerbosePreference -ne 'SilentlyContinue')) { $Fields += 'log', 'verbose' }
     $out = [long[]] @(0, 0)
-    $bytes = Join-UssField $Cmdlet $Fields
+    # What Join-UssField does, which has the errors.
+    $text = $Fields -join "`0"
+    $plain = $text.Split([char] 0).Length -eq $Fields.Length
+    try { $bytes = $script:Utf8.GetBytes($text) } catch { $plain = $false }
+    if (-not $plain) { $bytes = Join-UssField $Cmdlet $Fields }
     if ($native::uss_op_start($bytes, $bytes.Length, $out)) {
         return Write-UssFailure $Cmdlet (Read-UssText $native $out) -Fatal:$Fatal
     }
@@ -51,7 +62,9 @@ function Invoke-UssOperation {
             elseif ($status -eq 0) {
                 $status = $native::uss_op_take_result($operation, $out)
                 if ($status -ge 0) {
-                    $page = Read-UssText $native $out
+                    $bytes = [byte[]]::new($out[1])
+                    [void] $native::uss_buffer_take($out[0], $bytes, $bytes.Length)
+                    $page = $script:Utf8.GetString($bytes)
                     if ($Stream) { $writing = $true; Read-UssPage $Cmdlet $page $Destination; $writing = $false }
                     else { $pages += $page }
                 }
@@ -61,10 +74,7 @@ function Invoke-UssOperation {
         elseif ($null -ne $Kept) { $Kept[0] = $operation; $free = $false }
     }
     finally {
-        if ($free) {
-            [void] $native::uss_op_cancel($operation)
-            [void] $native::uss_op_free($operation)
-        }
+        if ($free) { [void] $native::uss_op_free($operation) }
         # What a stop came in front of: a buffer that is not taken yet.
         [void] $native::uss_buffer_free($out[0])
         if ($display.Shown) { Complete-UssProgress $Cmdlet $display }
@@ -128,33 +138,34 @@ function Read-UssObject {
     $Value
 }
 
-function Get-UssNested {
-    # The properties of a page that hold lists or objects: to look into each of a thousand rows takes far longer than to
-    # look into their text. $null where a name is written with escapes.
-    param($Text)
-    $found = @{}
-    foreach ($match in [regex]::Matches($Text, '<Obj N="([^"]*)"')) { $found[$match.Groups[1].Value] = $true }
-    foreach ($name in $found.Keys) { if ($name.IndexOfAny([char[]] '&_') -ge 0) { return $null } }
-    , @($found.Keys)
-}
-
 function Read-UssPage {
     # Writes a page's rows: objects to the pipeline, error items as non-terminating errors, in their order.
     param($Cmdlet, $Text, $Destination)
     $rows = [System.Management.Automation.PSSerializer]::Deserialize($Text)
     if ($null -eq $rows) { return }
+    # The properties that hold lists or objects: to look into all of a thousand rows takes far longer than to look into
+    # their text. $null where a name is written with escapes: then all are looked into.
+    $nested = @{}
+    foreach ($match in [regex]::Matches($Text, '<Obj N="([^"]*)"')) { $nested[$match.Groups[1].Value] = $true }
+    $nested = @($nested.Keys)
+    foreach ($name in $nested) { if ($name.IndexOfAny('&_') -ge 0) { $nested = $null } }
     $failed = $false
-    $nested = Get-UssNested $Text
     $objects = @(foreach ($row in $rows) {
-            # Most rows have nothing to look into, and a function call for each is most of their time.
-            if ($null -ne $nested -and $nested.Length -eq 0 -and $row -is [System.Management.Automation.PSCustomObject]) {
+            if ($null -eq $nested -or $row -isnot [System.Management.Automation.PSCustomObject]) { $row = Read-UssObject $row $nested }
+            else {
+                # As Read-UssObject would: a call of it for each row takes longer than all else.
                 $types = $row.PSTypeNames
                 if ($types[0].StartsWith('Deserialized.')) { $types[0] = $types[0].Substring(13) }
-                $object = $row
+                foreach ($name in $nested) {
+                    $property = $row.PSObject.Properties[$name]
+                    if ($null -eq $property) { continue }
+                    # An empty list is most of them.
+                    $empty = $property.Value -is [System.Collections.ArrayList] -and $property.Value.Count -eq 0
+                    $property.Value = if ($empty) { , @() } else { Read-UssObject $property.Value $nested }
+                }
             }
-            else { $object = Read-UssObject $row $nested }
-            if ($object.PSTypeNames[0] -eq 'Uss.Error') { $failed = $true }
-            , $object
+            if ($row.PSTypeNames[0] -eq 'Uss.Error') { $failed = $true }
+            , $row
         })
     # Not in a loop: a `break` downstream would only end the loop.
     if (-not $failed) { return $objects }

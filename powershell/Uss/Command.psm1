@@ -1,4 +1,4 @@
-# The commands of Uss: their parameters as fields, and their run. Loaded when the first connection is open.
+# The parameters of Uss's cmdlets as fields of commands. Loaded when the first connection is open.
 # include/uss.h documents the commands and their fields.
 Set-StrictMode -Version Latest
 Import-Module "$PSScriptRoot/Operation.psm1", "$PSScriptRoot/Uss.format.psd1" -Verbose:$false
@@ -13,25 +13,6 @@ $script:Fields = @{
     ClientService = 'clientService'; NoDescription = 'noDescription'
 }
 $script:PathParameters = 'OutputDir', 'InputPath', 'InFile', 'OutFile'
-$script:Activities = @{
-    'connect' = 'Connecting'; 'packages' = 'Reading packages'; 'versions' = 'Reading versions'
-    'resolve' = 'Resolving dependencies'; 'plan-copy' = 'Copying packages'; 'plan-copy-installer' = 'Copying installers'
-    'plan-save' = 'Saving packages'; 'plan-import' = 'Reading packages'
-    'copy' = 'Copying packages'; 'installers' = 'Reading installers'; 'remove' = 'Removing packages'
-    'test' = 'Looking for packages'; 'new-package' = 'Creating the package'; 'invoke' = 'Waiting for the server'
-    'forget' = 'Waiting for the keyring'; 'tokens' = 'Reading tokens'; 'new-token' = 'Making a token'; 'set-token' = 'Changing tokens'
-    'reset-token' = 'Resetting tokens'; 'copy-token' = 'Copying tokens'; 'revoke-token' = 'Revoking tokens'; 'remove-token' = 'Removing tokens'
-}
-
-function Invoke-UssFields {
-    # Invoke-UssOperation with the log level that the caller's preferences ask for.
-    param($Cmdlet, $Bound, $Command, $Fields, $Kept, [switch] $Stream, $Destination)
-    $Fields = @('command', $Command) + $Fields
-    if ($Bound['Debug'] -or (-not $Bound.ContainsKey('Debug') -and $DebugPreference -ne 'SilentlyContinue')) { $Fields += 'log', 'debug' }
-    elseif ($Bound['Verbose'] -or (-not $Bound.ContainsKey('Verbose') -and $VerbosePreference -ne 'SilentlyContinue')) { $Fields += 'log', 'verbose' }
-    $fatal = 'connect', 'forget', 'plan-copy', 'plan-copy-installer', 'plan-save', 'plan-import' -contains $Command
-    Invoke-UssOperation $Cmdlet $Fields $script:Activities[$Command] -Kept $Kept -Stream:$Stream -Destination $Destination -Fatal:$fatal
-}
 
 function Read-UssField {
     # What the parameters say to the command: a list of names and values.

@@ -26,14 +26,15 @@ function Complete-UssWord {
                 $options += 'person', 'true'
             }
             $connection = Open-UssServer $PSCmdlet $bound $options $side $bound[$side + 'Server']
+            $fields = @('connection', $connection.Id)
             $command, $property = switch ($ParameterName) {
-                { $tokens } { @('command', 'tokens'), $ParameterName; break }
-                'VersionQuery' { @('command', 'versions', 'packageId', "$(@($bound['PackageId'])[0])", 'versionQuery', '*', 'all', 'true'), 'Version' }
-                'InstallerId' { @('command', 'installers'), 'Id' }
-                'Name' { @('command', 'installers'), 'Name' }
-                default { @('command', 'packages', 'id', "$word*"), 'Id' }
+                { $tokens } { 'tokens', $ParameterName; break }
+                'VersionQuery' { 'versions', 'Version'; $fields += 'packageId', "$(@($bound['PackageId'])[0])", 'versionQuery', '*', 'all', 'true' }
+                'InstallerId' { 'installers', 'Id' }
+                'Name' { 'installers', 'Name' }
+                default { 'packages', 'Id'; $fields += 'id', "$word*" }
             }
-            $rows = @(Invoke-UssOperation $PSCmdlet ($command + @('connection', $connection.Id)) -Limit 300 -Fatal)
+            $rows = @(Invoke-UssOperation $PSCmdlet @{} $command $fields -Limit 300 -Fatal)
             $values = @(foreach ($row in $rows) { $row.$property })
             # An id says nothing to a person: the list shows the token's name.
             if ($tokens) { foreach ($row in $rows) { $names[$row.Id] = $row.Name } }

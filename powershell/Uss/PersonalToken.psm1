@@ -1,7 +1,13 @@
 # The cmdlets of personal tokens: a person's sign-in, the tokens that their input names, and values that are shown once.
 # Loaded with the first of them.
 Set-StrictMode -Version Latest
-Import-Module "$PSScriptRoot/Session.psm1", "$PSScriptRoot/Command.psm1", "$PSScriptRoot/Native.psm1" -Verbose:$false
+Import-Module "$PSScriptRoot/Session.psm1", "$PSScriptRoot/Command.psm1", "$PSScriptRoot/Operation.psm1", "$PSScriptRoot/Native.psm1" -Verbose:$false
+
+# What a progress display says of a command.
+$script:Activities = @{
+    'tokens' = 'Reading tokens'; 'new-token' = 'Making a token'; 'set-token' = 'Changing tokens'; 'reset-token' = 'Resetting tokens'
+    'copy-token' = 'Copying tokens'; 'revoke-token' = 'Revoking tokens'; 'remove-token' = 'Removing tokens'
+}
 
 function Find-UssTokenServer {
     # The server's address. A token cannot make tokens, so nothing but -Credential can sign in here.
@@ -46,7 +52,7 @@ function Invoke-UssTokenCommand {
     try {
         $fields = Read-UssField $Cmdlet $Bound
         # One by one: a value that was shown must not be lost to an error after it.
-        Invoke-UssFields $Cmdlet $Bound $Command ($fields + @('connection', $connection.Id)) | ForEach-Object {
+        Invoke-UssOperation $Cmdlet $Bound $Command ($fields + @('connection', $connection.Id)) $script:Activities[$Command] | ForEach-Object {
             if ($_.PSTypeNames[0] -eq 'Uss.ShownToken') { Show-UssToken $Cmdlet $_ $Bound['AsPlainText'] } else { $_ }
         }
     }

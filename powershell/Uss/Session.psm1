@@ -17,17 +17,29 @@ $script:OptionFields = @{
     NoProxy = 'noProxy'; CertificateAuthority = 'certificateAuthority'
 }
 
+# What a progress display says of a command.
+$script:Activities = @{
+    'packages' = 'Reading packages'; 'versions' = 'Reading versions'; 'resolve' = 'Resolving dependencies'
+    'plan-copy' = 'Copying packages'; 'plan-copy-installer' = 'Copying installers'; 'plan-save' = 'Saving packages'
+    'plan-import' = 'Reading packages'; 'installers' = 'Reading installers'; 'remove' = 'Removing packages'
+    'test' = 'Looking for packages'; 'new-package' = 'Creating the package'; 'invoke' = 'Waiting for the server'
+}
+
 # ---- Running commands
 
 function Invoke-UssCommand {
     # One command on one server, for $Cmdlet with its $Bound parameters.
     param($Cmdlet, $Bound, $Command, $Packages)
-    $options = @(Read-UssOption $Cmdlet $Bound)
-    $connection = Open-UssServer $Cmdlet $Bound $options '' $Bound['Server']
+    # Where nothing is said of a server, as in most calls, it is the default connection: there is nothing to look up.
+    $connection = $script:Default
+    foreach ($parameter in $Bound.Keys) {
+        if ($parameter -eq 'Server' -or $parameter -eq 'Credential' -or $script:OptionFields[$parameter]) { $connection = $null }
+    }
+    if ($null -eq $connection) { $connection = Open-UssServer $Cmdlet $Bound @(Read-UssOption $Cmdlet $Bound) '' $Bound['Server'] }
     try {
         if (-not $script:Ready) { Import-UssCommand }
         $fields = Read-UssField $Cmdlet $Bound $Packages
-        Invoke-UssFields $Cmdlet $Bound $Command ($fields + @('connection', $connection.Id))
+        Invoke-UssOperation $Cmdlet $Bound $Command ($fields + @('connection', $connection.Id)) $script:Activities[$Command]
     }
     finally { if ($connection.Own) { Close-UssServer $connection } }
 }
@@ -36,7 +48,7 @@ function Invoke-UssLocalCommand {
     # One command that reaches no server.
     param($Cmdlet, $Bound, $Command)
     if (-not $script:Ready) { Import-UssCommand }
-    Invoke-UssFields $Cmdlet $Bound $Command (Read-UssField $Cmdlet $Bound)
+    Invoke-UssOperation $Cmdlet $Bound $Command (Read-UssField $Cmdlet $Bound) $script:Activities[$Command]
 }
 
 function Invoke-UssCopy {
@@ -66,14 +78,14 @@ function Invoke-UssCopy {
         }
         $agreed = $true
         $destinations = @()
-        $rows = foreach ($row in @(Invoke-UssFields $Cmdlet $Bound $Command $fields -Kept $plan)) {
+        $rows = foreach ($row in @(Invoke-UssOperation $Cmdlet $Bound $Command $fields $script:Activities[$Command] -Kept $plan -Fatal)) {
             if ($row.PSTypeNames[0] -ne 'Uss.CopyPlan') { $row; continue }
             $destinations += $row.Destination
             if (-not $Cmdlet.ShouldProcess($row.Target, $row.Action)) { $agreed = $false }
         }
         if ($WhatIf) { return $rows }
         if ($agreed) {
-            Invoke-UssFields $Cmdlet $Bound 'copy' (@('plan', $plan[0]) + $run) -Stream -Destination $destinations
+            Invoke-UssOperation $Cmdlet $Bound 'copy' (@('plan', $plan[0]) + $run) 'Copying packages' -Stream -Destination $destinations
         }
     }
     finally {
@@ -101,7 +113,7 @@ function Add-UssConnection {
         if (-not $script:Ready) { Import-UssCommand }
         $fields = @('connection', $connection.Id)
         if ($Bound['Remember']) { $fields += 'remember', 'true' }
-        $object = Invoke-UssFields $Cmdlet $Bound 'connect' $fields
+        $object = Invoke-UssOperation $Cmdlet $Bound 'connect' $fields 'Connecting' -Fatal
         $object.PSObject.Properties.Add([System.Management.Automation.PSNoteProperty]::new('Default', $true))
         # The handle is in a member set: no output shows it, and a copy in another process is known by its type's name.
         $handle = [System.Management.Automation.PSNoteProperty]::new('Id', $connection.Id)
@@ -144,7 +156,7 @@ function Remove-UssConnection {
     $script:Connections = @(foreach ($connection in $script:Connections) { if ($ending -notcontains $connection) { $connection } })
     if ($forgotten) {
         if (-not $script:Ready) { Import-UssCommand }
-        [void] (Invoke-UssFields $Cmdlet $Bound 'forget' @('server', $forgotten))
+        [void] (Invoke-UssOperation $Cmdlet $Bound 'forget' @('server', $forgotten) 'Waiting for the keyring' -Fatal)
     }
 }
 

@@ -31,19 +31,16 @@ function Invoke-VapCommand {
 }
 
 function Invoke-VapFields {
-    # One command with the log level that the caller's preferences ask for.
+    # One command, with what a progress display says of it.
     param($Cmdlet, $Bound, $Command, $Fields)
     if (-not $script:Ready) {
         Import-Module "$PSScriptRoot/Operation.psm1", "$PSScriptRoot/Vap.format.psd1" -Verbose:$false
         $script:Ready = $true
     }
-    $Fields = @('command', $Command) + $Fields
-    if ($Bound['Debug'] -or (-not $Bound.ContainsKey('Debug') -and $DebugPreference -ne 'SilentlyContinue')) { $Fields += 'log', 'debug' }
-    elseif ($Bound['Verbose'] -or (-not $Bound.ContainsKey('Verbose') -and $VerbosePreference -ne 'SilentlyContinue')) { $Fields += 'log', 'verbose' }
     $activity = $script:Activities[$Command]
     if (-not $activity) { $activity = 'Waiting for the platform' }
     $stream = 'platform-change', 'platform-restart' -contains $Command
-    Invoke-UssOperation $Cmdlet $Fields $activity -Stream:$stream -Fatal:($Command -eq 'platform-connect')
+    Invoke-UssOperation $Cmdlet $Bound $Command $Fields $activity -Stream:$stream -Fatal:($Command -eq 'platform-connect')
 }
 
 function Set-VapState {

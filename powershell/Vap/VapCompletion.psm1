@@ -41,7 +41,7 @@ function Complete-VapWord {
 function Read-VapMethod {
     # The methods of the description whose path holds the text; the library knows them without any network.
     param($Cmdlet, $Text)
-    Invoke-UssOperation $Cmdlet @('command', 'platform-methods', 'search', $Text) -Limit 300 -Fatal
+    Invoke-UssOperation $Cmdlet @{} 'platform-methods' @('search', $Text) -Limit 300 -Fatal
 }
 
 function Select-VapMethod {
@@ -54,6 +54,6 @@ function Request-VapRow {
     # The rows of a command that the platform answers in time.
     param($Cmdlet, $Bound, $Command, $SignIn)
     $connection = Open-VapPlatform $Cmdlet $Bound $SignIn
-    try { Invoke-UssOperation $Cmdlet @('command', $Command, 'connection', $connection.Id) -Limit 300 -Fatal }
+    try { Invoke-UssOperation $Cmdlet @{} $Command @('connection', $connection.Id) -Limit 300 -Fatal }
     finally { if ($connection.Own) { Close-UssConnection $connection.Id } }
 }

@@ -272,7 +272,7 @@ Copy-UssPackageFromServer slow-1 -SourceServer $($a.Url) -SourceCredential `$c -
             foreach ($argument in '-NoLogo', '-NoProfile', '-Command', $script) { $start.ArgumentList.Add($argument) }
             $start.RedirectStandardOutput = $start.RedirectStandardError = $start.RedirectStandardInput = $true
             $process = [System.Diagnostics.Process]::Start($start)
-            foreach ($try in 1..400) {
+            foreach ($try in 1..2400) {
                 if ((Get-UssTestCount $a 'GET /api/v1/Packages/content') -gt 0) { break }
                 [System.Threading.Thread]::Sleep(25)
             }
