@@ -9,8 +9,9 @@
 //! longer than [`LIMIT`]. No question makes a keyring ask a person: one that is locked is an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use keyring_core::Entry;
@@ -65,6 +66,8 @@ pub async fn find(server: &ServerUrl) -> Result<Found, Error> {
         kept.map(Found::Token).ok_or_else(|| Trouble::Failed("its entry is none that uss wrote".into()))
     });
     found.await.or_else(|trouble| {
+        // A look that comes too late changes nothing.
+        let trouble = if matches!(trouble, Trouble::Unknown) { Trouble::Slow } else { trouble };
         let missing = matches!(trouble, Trouble::Missing(_));
         let error = trouble.into_error("Looking for a token", server);
         if missing { Ok(Found::NoKeyring(error)) } else { Err(error) }
@@ -75,7 +78,7 @@ pub async fn find(server: &ServerUrl) -> Result<Found, Error> {
 ///
 /// # Errors
 /// `InvalidArgument` for what is too long, or for a user name of several lines; `KeyringUnavailable` when the keyring
-/// is missing, locked or slow.
+/// is missing, locked or slow. One that is slow may still keep it afterwards: the error says so.
 pub async fn keep(server: &ServerUrl, kept: &Kept) -> Result<(), Error> {
     let bytes = write(kept).map_err(|what| {
         Error::new(ErrorKind::InvalidArgument, format!("The token for {server} cannot be kept in the keyring: {what}."))
@@ -91,7 +94,8 @@ pub async fn keep(server: &ServerUrl, kept: &Kept) -> Result<(), Error> {
 /// Removes what the keyring has for the server's origin. Whether there was something.
 ///
 /// # Errors
-/// `KeyringUnavailable` when the keyring is missing, locked or slow.
+/// `KeyringUnavailable` when the keyring is missing, locked or slow. One that is slow may still remove it afterwards:
+/// the error says so.
 pub async fn forget(server: &ServerUrl) -> Result<bool, Error> {
     let origin = server.origin();
     let gone = ask(move || match entry(&origin)?.delete_credential() {
@@ -137,7 +141,10 @@ enum Trouble {
     /// There is none, or it cannot be reached.
     Missing(String),
     Locked,
+    /// It did not answer in time, and has done nothing.
     Slow,
+    /// It did not answer in time, and may still do what it was asked.
+    Unknown,
     Failed(String),
 }
 
@@ -157,6 +164,11 @@ impl Trouble {
             Self::Slow => (
                 format!("it did not answer within {} s", LIMIT.as_secs()),
                 "If it shows a question, answer that and try again.",
+            ),
+            Self::Unknown => (
+                format!("it did not answer within {} s, and may still do it later", LIMIT.as_secs()),
+                "If it shows a question, answer that and try again: what it has then is what the last try says. \
+                 Disconnect-UssServer -Forget removes what it may have kept.",
             ),
             Self::Failed(why) => (why, "If it stays so, remove the entry: Disconnect-UssServer -Forget."),
         };
@@ -262,9 +274,11 @@ async fn ask<T: Send + 'static>(work: impl FnOnce() -> Result<T, Trouble> + Send
         return Err(Trouble::Slow);
     }
     let (sender, answer) = oneshot::channel();
+    // Belongs to whoever sets it first: the thread, which does the work, or who waits, so that nobody does.
+    let taken = Arc::new(AtomicBool::new(false));
+    let turn = taken.clone();
     let job: Job = Box::new(move || {
-        // One who was told that it failed must not find it done later.
-        if !sender.is_closed() {
+        if !sender.is_closed() && !turn.swap(true, Ordering::SeqCst) {
             // Refused only by one that left meanwhile.
             let _ = sender.send(work());
         }
@@ -272,6 +286,7 @@ async fn ask<T: Send + 'static>(work: impl FnOnce() -> Result<T, Trouble> + Send
     jobs()?.send(job).map_err(|_| Trouble::Failed("its thread has ended".into()))?;
     match tokio::time::timeout(LIMIT, answer).await {
         Ok(answered) => answered.unwrap_or_else(|_| Err(Trouble::Failed("its client hit a defect".into()))),
+        Err(_) if taken.swap(true, Ordering::SeqCst) => Err(Trouble::Unknown),
         Err(_) => Err(Trouble::Slow),
     }
 }
@@ -335,6 +350,7 @@ mod tests {
             Trouble::Missing("no bus".into()),
             Trouble::Locked,
             Trouble::Slow,
+            Trouble::Unknown,
             Trouble::Failed("it has 2 entries for it".into()),
         ];
         for trouble in troubles {

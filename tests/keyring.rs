@@ -16,6 +16,7 @@ use uss::{Error, ErrorKind, Secret, ServerUrl};
 
 const TOKEN: &str = "zBI2NWnAy9EWhXfrqZTgmyV662yLXYcY1Hjoq+8X1xkurgYKM2RtogIh0jqdm8DWZuVtdC/pRQo2X0C02ZRyjw==";
 const PART: &str = "USS_TEST_PART";
+const KEYRING: &str = "USS_TEST_KEYRING";
 const ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 
 /// Which part of its test this process is; none: the whole.
@@ -91,10 +92,11 @@ impl Session {
         assert!(locked.contains("collection/login"), "{locked}");
     }
 
-    /// Runs a part of `test` in this session.
+    /// Runs a part of `test` in this session, which may stop the keyring for a while.
     fn run(&self, test: &str, part: u32) {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([test, "--exact", "--nocapture"]).env(PART, part.to_string()).env(ADDRESS, &self.address);
+        command.envs(self.keyring.as_ref().map(|keyring| (KEYRING, keyring.id().to_string())));
         succeeded(in_home(&mut command, &self.home).output().unwrap());
     }
 }
@@ -228,6 +230,35 @@ fn a_keyring_that_never_answers_is_one_error() {
     let keyring = session.keyring.as_ref().unwrap().id().to_string();
     assert!(Command::new("kill").args(["-STOP", &keyring]).status().unwrap().success());
     session.run("a_keyring_that_never_answers_is_one_error", 1);
+}
+
+#[test]
+fn a_keyring_that_answers_too_late_may_keep_the_token_and_the_error_says_so() {
+    const TEST: &str = "a_keyring_that_answers_too_late_may_keep_the_token_and_the_error_says_so";
+    if part().is_none() {
+        let Some(session) = Session::unlocked() else { return };
+        return session.run(TEST, 1);
+    }
+    let signal = |name: &str| {
+        let keyring = std::env::var(KEYRING).unwrap();
+        assert!(Command::new("kill").args([name, &keyring]).status().unwrap().success());
+    };
+    let (begun, waiting) = ("https://a.example", "https://b.example");
+    signal("-STOP");
+    let error = keep(begun, "anna", TOKEN).unwrap_err();
+    assert!(error.message().contains("within 3 s, and may still do it later"), "{error}");
+    assert!(error.hint().contains("Disconnect-UssServer -Forget"), "{error}");
+    // This one has not begun, and never will.
+    let error = keep(waiting, "anna", TOKEN).unwrap_err();
+    assert!(error.message().ends_with("within 3 s."), "{error}");
+    signal("-CONT");
+    let end = Instant::now() + Duration::from_secs(60);
+    while find(begun).ok().flatten().is_none() {
+        assert!(Instant::now() < end, "it never answers");
+    }
+    assert_eq!(find(begun).unwrap(), Some(("anna".to_owned(), TOKEN.to_owned())));
+    assert_eq!(find(waiting).unwrap(), None);
+    assert!(forget(begun).unwrap());
 }
 
 #[test]
