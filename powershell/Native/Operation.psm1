@@ -257,5 +257,5 @@ function Format-UssSize {
     $unit = 0
     while ($Bytes -ge 999.5 -and $unit -lt 4) { $Bytes /= 1000; $unit++ }
     $digits = if ($unit -and $Bytes -lt 9.95) { 'N1' } else { 'N0' }
-    "$($Bytes.ToString($digits, [cultureinfo]::InvariantCulture)) $(('B', 'KB', 'MB', 'GB', 'TB')[$unit])"
+    "$($Bytes.ToString($digits, [cultureinfo]::InvariantCulture)) $(('B', 'kB', 'MB', 'GB', 'TB')[$unit])"
 }

@@ -140,6 +140,6 @@ Describe 'In <_>' -ForEach 'de-DE', 'tr-TR', 'ar-SA', 'fa-IR', 'th-TH' {
         $said = @($told.Progress | Where-Object { $_.ActivityId -eq 80600 -and $_.StatusDescription -match ' of ' })
         $said.Count | Should -BeGreaterThan 0
         foreach ($record in $said) { $record.PercentComplete | Should -BeIn (-1..100) }
-        $said.StatusDescription | Should -Match '^\d of 1, [\d.]+ [KM]?B of 2\.5 MB(, [\d.]+ [KM]?B/s)?$'
+        $said.StatusDescription | Should -MatchExactly '^\d of 1, [\d.]+ [kM]?B of 2\.5 MB(, [\d.]+ [kM]?B/s)?$'
     }
 }

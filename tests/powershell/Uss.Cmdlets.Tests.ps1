@@ -301,7 +301,7 @@ Describe 'Get-UssPackageVersion' {
     It 'shows a table with sizes for people' {
         $text = Get-UssPackageVersion 'example-package' | Out-String
         $text | Should -Match 'Id\s+Version\s+Size\s+Published\s+Dependencies'
-        $text | Should -Match '[\d.]+ KB'
+        $text | Should -MatchExactly '[\d.]+ kB'
     }
 }
 

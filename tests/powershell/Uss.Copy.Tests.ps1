@@ -62,7 +62,7 @@ Import-Module '$env:USS_TEST_MODULE'
 `$null = Copy-UssPackageFromServer app -SourceServer $($a.Url) -SourceCredential `$c -Server $($b.Url) -Credential `$d -WhatIf
 "@
         $shell = Invoke-UssTestShell $script
-        $shell.Output | Should -Match "What if: Performing the operation .Copy from $($a.Url). on target .app 2\.0\.0 and 1 dependency \([\d.]+ KB\) to $($b.Url).\."
+        $shell.Output | Should -MatchExactly "What if: Performing the operation .Copy from $($a.Url). on target .app 2\.0\.0 and 1 dependency \([\d.]+ kB\) to $($b.Url).\."
         @($shell.Output -split '\n').Count | Should -Be 1
     }
 
