@@ -90,3 +90,18 @@ Describe 'The check for Windows PowerShell 5.1' {
         $found | Should -Not -Match 'Min of|Length of'
     }
 }
+
+Describe 'The comparison of the allow-list with an assembly' {
+    It 'finds what the assembly has not, and nothing else' {
+        $assemblies = Join-Path $folder 'assemblies'
+        New-Item -ItemType Directory -Path $assemblies | Out-Null
+        Copy-Item ([object].Assembly.Location) $assemblies
+        # Of its own, of its base, of an interface; a field, a property, a method, constructors of a class and of a value.
+        $there = 'own | Anything', 'System.String | length Split ToString', 'System.IO.FileInfo | FullName new', 'System.Collections.IDictionary | Count',
+        'System.IntPtr | Zero new', 'System.Management.Automation.PSObject | Members'
+        $absent = 'System.String | Lengthen', 'System.Nothing | new', 'System.Math | new', 'System.IO.File | Exists@Core'
+        Set-Content "$folder/list.txt" ($there + $absent)
+        $found = @(& $PSScriptRoot/Test-UssFramework.ps1 -Reference $assemblies -List "$folder/list.txt")
+        $found -replace ':.*(no|has) (\w+).*', ' $2' | Should -Be 'System.String Lengthen', 'System.Nothing such', 'System.Math new', 'System.IO.File Exists'
+    }
+}

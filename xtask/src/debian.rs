@@ -1,12 +1,12 @@
 //! Debian packages that tests and benchmarks need.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
 };
 
-use crate::{Result, process};
+use crate::{Result, process, workspace};
 
 /// Installs what is missing when this is root on Debian; answers with what is missing still.
 pub(crate) fn install(packages: &[&'static str]) -> Vec<&'static str> {
@@ -29,6 +29,29 @@ pub(crate) fn install(packages: &[&'static str]) -> Vec<&'static str> {
 pub(crate) fn require(packages: &[&'static str], purpose: &str) -> Result<()> {
     let missing = install(packages);
     if missing.is_empty() { Ok(()) } else { Err(format!("to {purpose}, install {}", missing.join(" ")).into()) }
+}
+
+/// A package's files in a folder of their own, for what is read and not run: nothing is installed, and nobody has to be
+/// root.
+pub(crate) fn unpack(package: &str) -> Result<PathBuf> {
+    let kept = workspace::scratch()?.join("debian").join(package);
+    if kept.is_dir() {
+        return Ok(kept);
+    }
+    let fresh = workspace::temporary_folder("debian")?;
+    let mut download = Command::new("apt-get");
+    process::output(download.args(["download", package]).current_dir(fresh.path()))
+        .map_err(|error| format!("cannot get Debian's {package}, whose lists apt-get update renews: {error}"))?;
+    let archive = std::fs::read_dir(fresh.path())?.filter_map(std::result::Result::ok).map(|entry| entry.path());
+    let archive = archive.into_iter().find(|file| file.extension().is_some_and(|extension| extension == "deb"));
+    let archive = archive.ok_or_else(|| format!("apt-get downloaded no {package}"))?;
+    let files = fresh.path().join("files");
+    process::output(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&files))?;
+    if let Some(parent) = kept.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::rename(&files, &kept).map_err(|error| format!("cannot make {}: {error}", kept.display()))?;
+    Ok(kept)
 }
 
 /// Whether this is a Debian system at all, where packages are named as here.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Result, methods, process, pwsh, workspace, workspace::cargo};
+use crate::{Result, debian, methods, process, pwsh, workspace, workspace::cargo};
 
 /// The features and targets that every cargo step of checks and tests names alike, so that cargo builds each crate once.
 pub(crate) const WORKSPACE: [&str; 3] = ["--workspace", "--features", "uss-server/faults"];
@@ -24,6 +24,7 @@ pub(crate) fn run() -> Result<()> {
     step("dependencies", &mut dependencies);
     step("method table", &mut || methods::check().map(drop));
     step("PowerShell 5.1 syntax", &mut || powershell(&pwsh::find()?).map(drop));
+    step("members of .NET Framework", &mut || framework(&pwsh::find()?));
     step("XML of the modules", &mut || xml(&pwsh::find()?).map(drop));
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
 }
@@ -59,6 +60,27 @@ pub(crate) fn powershell(pwsh: &Path) -> Result<u64> {
     match (findings, status.success()) {
         (0, true) => Ok(scripts.len() as u64),
         (0, false) => Err(format!("the syntax check failed ({status})").into()),
+        _ => Err(format!("{findings} findings").into()),
+    }
+}
+
+/// What the check for Windows PowerShell 5.1 lets pass is there in .NET Framework 4.7.2: its reference assemblies, as
+/// Debian builds them of the Mono project's sources, know each type and member.
+fn framework(pwsh: &Path) -> Result<()> {
+    const PACKAGE: &str = "mono-devel";
+    if !debian::is_debian() {
+        println!("Not checked: the reference assemblies are taken from Debian's {PACKAGE}");
+        return Ok(());
+    }
+    let reference = debian::unpack(PACKAGE)?.join("usr/lib/mono/4.7.2-api");
+    let mut findings = 0_u64;
+    let mut command = pwsh::command(pwsh);
+    command.arg("-File").arg(workspace::root().join("tests/powershell/Test-UssFramework.ps1"));
+    command.arg("-Reference").arg(&reference);
+    let status = process::stream(&mut command, |line| findings += u64::from(!line.trim().is_empty()))?;
+    match (findings, status.success()) {
+        (0, true) => Ok(()),
+        (0, false) => Err(format!("the comparison with {} failed ({status})", reference.display()).into()),
         _ => Err(format!("{findings} findings").into()),
     }
 }
