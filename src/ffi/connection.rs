@@ -1,5 +1,6 @@
 //! Connections: a server, who signs in there, and how it is reached, named by an id.
 
+use std::env::VarError;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,11 +221,20 @@ impl Opening {
 }
 
 fn secret_of(variable: &str) -> Result<Secret, Error> {
-    let read = std::env::var(variable).ok().filter(|text| !text.is_empty());
-    read.map(Secret::new).ok_or_else(|| {
-        invalid(&format!("The process's environment has no variable '{variable}' with a token."), "tokenVariable")
-            .with_hint("Set it before PowerShell starts; on Unix $env:… in a running PowerShell stays inside .NET.")
-    })
+    match std::env::var(variable) {
+        Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
+        // Half of a surrogate pair on Windows, bytes that are no UTF-8 elsewhere. The target is the variable, so that a
+        // caller does not take it for one that is missing.
+        Err(VarError::NotUnicode(_)) => {
+            let message = format!("The environment variable '{variable}' holds no Unicode text, and so no token.");
+            Err(invalid(&message, variable).with_hint("Set it again, to the token as the server showed it."))
+        }
+        Ok(_) | Err(VarError::NotPresent) => Err(invalid(
+            &format!("The process's environment has no variable '{variable}' with a token."),
+            "tokenVariable",
+        )
+        .with_hint("Set it before PowerShell starts; on Unix $env:… in a running PowerShell stays inside .NET.")),
+    }
 }
 
 fn no_way(message: &str, field: &str) -> Error {

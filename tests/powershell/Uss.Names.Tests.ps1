@@ -144,7 +144,24 @@ Describe 'A credential' {
             $script = "Import-Module '$env:USS_TEST_MODULE'; try { Get-UssPackage } catch { `$_.FullyQualifiedErrorId; `"`$_`" }"
             $told = & /bin/sh -c 'USS_SERVER=$1 USS_USERNAME=anna USS_PERSONAL_TOKEN=$(printf "a\377b") exec "$2" -NoProfile -NonInteractive -Command "$3"' sh $echo.Url $pwsh $script
             $told[0] | Should -Be 'InvalidArgument,Get-UssPackage'
-            $told[1] | Should -Match 'USS_PERSONAL_TOKEN'
+            $told[1] | Should -BeLike "The environment variable 'USS_PERSONAL_TOKEN' holds no Unicode text*"
+            (Get-CanaryTraffic $echo).Length | Should -Be $before
+        }
+    }
+    else {
+        It 'in the environment with half of a surrogate pair is refused before the network: <Variable>' -ForEach @(
+            @{ Variable = 'USS_PERSONAL_TOKEN'; Says = "The environment variable 'USS_PERSONAL_TOKEN' holds no Unicode text*" }
+            @{ Variable = 'USS_USERNAME'; Says = 'A value holds half of a surrogate pair*' }
+        ) {
+            $before = (Get-CanaryTraffic $echo).Length
+            $environment = @{ USS_SERVER = $echo.Url; USS_USERNAME = 'anna'; USS_PERSONAL_TOKEN = 'token' }
+            $environment[$Variable] += [char] 0xD83D
+            $told = Invoke-UssTestShell "Import-Module '$env:USS_TEST_MODULE'; try { Get-UssPackage } catch { `$_.FullyQualifiedErrorId; `"`$_`" }" $environment
+            $told.Errors | Should -BeNullOrEmpty
+            $id, $message, $rest = $told.Output -split '\r?\n'
+            $id | Should -Be 'InvalidArgument,Get-UssPackage'
+            $message | Should -BeLike $Says
+            $rest | Should -BeNullOrEmpty
             (Get-CanaryTraffic $echo).Length | Should -Be $before
         }
     }
