@@ -72,6 +72,53 @@ Describe 'A copy that was stopped' {
     }
 }
 
+Describe 'The notes of a copy' {
+    It 'that another program holds open stop no copy, and are written again when it lets go' {
+        # As an antivirus does on Windows, where what is held so can be neither written, replaced nor removed.
+        $state = Join-Path $folder 'held'
+        New-Item -ItemType Directory -Path $state | Out-Null
+        $script = @"
+Import-Module '$env:USS_TEST_MODULE'
+`$c = New-Object PSCredential 'anna', (ConvertTo-SecureString '$($a.Token)' -AsPlainText -Force)
+`$d = New-Object PSCredential 'bert', (ConvertTo-SecureString '$($b.Token)' -AsPlainText -Force)
+`$row = Copy-UssPackageFromServer large -SourceServer $($a.Url) -SourceCredential `$c -Server $($b.Url) -Credential `$d -MaxBytesPerSecond 10000000
+"`$(`$row.Status) `$(`$row.BytesSent)"
+"@
+        $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
+        foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', $script) { $start.ArgumentList.Add($argument) }
+        foreach ($name in 'XDG_STATE_HOME', 'LOCALAPPDATA') { $start.Environment[$name] = $state }
+        $start.RedirectStandardOutput = $start.RedirectStandardError = $true
+        $process = [System.Diagnostics.Process]::Start($start)
+        $errors = $process.StandardError.ReadToEndAsync()
+        $held = $null
+        foreach ($try in 1..800) {
+            $note = [System.IO.Directory]::GetFiles($state, '*.json', 'AllDirectories') | Select-Object -First 1
+            if ($note) {
+                # Being replaced at this moment, it can be opened at the next.
+                try { $held = [System.IO.File]::Open($note, 'Open', 'Read', 'Read'); break } catch [System.Management.Automation.MethodInvocationException] { $null = $_ }
+            }
+            [System.Threading.Thread]::Sleep(10)
+        }
+        try {
+            $held | Should -Not -BeNullOrEmpty
+            $output = $process.StandardOutput.ReadToEnd()
+            $process.WaitForExit()
+        }
+        finally { if ($held) { $held.Dispose() } }
+        $errors.Result.Trim() | Should -BeNullOrEmpty
+        $size = (Get-UssPackageVersion 'large' @to).Size
+        # On the screen there may be a warning as well.
+        ($output -split '\r?\n') -match '^\w+ \d+$' | Should -Be "Copied $size"
+        Get-UssPackage @to | Remove-UssPackage -All @to -Force
+        $process = [System.Diagnostics.Process]::Start($start)
+        $errors = $process.StandardError.ReadToEndAsync()
+        ($process.StandardOutput.ReadToEnd() -split '\r?\n') -match '^\w+ \d+$' | Should -Be "Copied $size"
+        $process.WaitForExit()
+        $errors.Result.Trim() | Should -BeNullOrEmpty
+        [System.IO.Directory]::GetFiles($state, '*', 'AllDirectories') | Should -BeNullOrEmpty
+    }
+}
+
 Describe 'Two processes' {
     It 'that copy the same at once send it once' {
         $script = @"
