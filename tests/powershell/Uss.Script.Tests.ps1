@@ -1,6 +1,8 @@
 # Scripts that nobody watches: exit codes, no questions, plain output, hosts without a display, folders that nobody may
 # write to.
 
+. $PSScriptRoot/Platform.ps1
+
 BeforeAll {
     . $PSScriptRoot/TestServer.ps1
     Import-Module $env:USS_TEST_MODULE -Force
@@ -167,5 +169,17 @@ Describe 'Where nobody may write' {
         $status | Should -Be 'Copied'
         $rest | Should -BeNullOrEmpty
         $told.ExitCode | Should -Be 0
+    }
+
+    if (-not $onUnix) {
+        It 'a copy is made by a task whose account has no profile, which one warning says' {
+            $told = Invoke-ScriptFile '(Copy-UssPackageFromServer app @copy 3>&1) | ForEach-Object { if ($_ -is [System.Management.Automation.WarningRecord]) { "$_" } else { $_.Status } }' @{ LOCALAPPDATA = '' }
+            $told.Errors | Should -BeNullOrEmpty
+            $warning, $status, $rest = $told.Output -split '\r?\n'
+            $warning | Should -BeLike 'The system names no folder for the state of copies*'
+            $status | Should -Be 'Copied'
+            $rest | Should -BeNullOrEmpty
+            $told.ExitCode | Should -Be 0
+        }
     }
 }
