@@ -506,6 +506,12 @@ int32_t uss_secret_take(uint64_t secret,
  *     id (list of texts, one at least): The tokens.
  *   Rows: none; an error item for each that was not removed.
  *
+ * sign-out
+ *   Ends the session that the person's password began, unless another connection still uses it. Closing the
+ *     connection does so, too, and does not wait: a process that ends then may leave the session behind.
+ *     connection (id of a connection): The connection of a person; the next command on it would sign in anew.
+ *   Rows: none. What fails is a verbose line: a session ends by itself, too.
+ *
  * invoke
  *   Makes any call on a server, signed like every other.
  *     connection (id of a connection): The server.

@@ -4,6 +4,8 @@
 //! a task of its own on the process's runtime, so that cancelling one that waits never cancels it. A failure goes to
 //! all that wait at that moment and is not kept. Each bearer has a generation: whoever got a 401 names the one that
 //! it used, and only the first of them causes a new exchange.
+//!
+//! A bearer that somebody has to end counts its users: the last of them takes it out.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -106,6 +108,8 @@ struct State {
     exchanging: bool,
     waiting: Vec<oneshot::Sender<Result<Arc<Bearer>, Error>>>,
     generations: u64,
+    /// Of a bearer that somebody has to end.
+    users: usize,
 }
 
 /// What somebody who asks gets.
@@ -156,6 +160,40 @@ impl Slot {
                 }
                 answer.await.unwrap_or_else(|_| Err(defect()))
             }
+        }
+    }
+
+    /// One more uses the bearer, until it [leaves](Self::leave).
+    pub fn join(&self) {
+        self.lock().users += 1;
+    }
+
+    /// One that joined uses the bearer no more. Whether nobody does now: then [`Self::take`] has to follow.
+    #[must_use]
+    pub fn leave(&self) -> bool {
+        let mut state = self.lock();
+        state.users = state.users.saturating_sub(1);
+        state.users == 0
+    }
+
+    /// Takes the bearer out, so that nobody is given it any more; an exchange that is under way is awaited. None: there
+    /// is none, or somebody has joined meanwhile, who leaves later.
+    pub async fn take(&self) -> Option<Arc<Bearer>> {
+        loop {
+            let exchanging = {
+                let mut state = self.lock();
+                if state.users > 0 {
+                    return None;
+                }
+                if !state.exchanging {
+                    return state.current.take();
+                }
+                let (sender, answer) = oneshot::channel();
+                state.waiting.push(sender);
+                answer
+            };
+            // However it ended: the next look tells.
+            let _ = exchanging.await;
         }
     }
 
@@ -379,6 +417,43 @@ mod tests {
             go.notify_one();
             let bearer = slot.bearer(None, || exchange(count.clone(), go.clone())).await.unwrap();
             assert_eq!((bearer.generation, count.load(Ordering::SeqCst)), (1, 1));
+        });
+    }
+
+    #[test]
+    fn the_last_user_takes_the_bearer_and_nobody_before() {
+        let slot = slot_of("leaving");
+        runtime().unwrap().block_on(async {
+            slot.join();
+            slot.join();
+            slot.bearer(None, || async { Ok(exchanged(HOUR)) }).await.unwrap();
+            assert!(!slot.leave());
+            assert!(slot.take().await.is_none(), "one is still there");
+            assert!(slot.leave());
+            slot.join();
+            assert!(slot.take().await.is_none(), "one has come meanwhile");
+            assert!(slot.leave());
+            assert_eq!(slot.take().await.unwrap().generation, 1);
+            assert!(slot.take().await.is_none(), "it is taken once");
+        });
+    }
+
+    #[test]
+    fn a_bearer_that_comes_when_all_have_left_is_taken_too() {
+        let (slot, go) = (slot_of("late"), Arc::new(Notify::new()));
+        runtime().unwrap().block_on(async {
+            slot.join();
+            let exchange = |go: Arc<Notify>| async move {
+                go.notified().await;
+                Ok(exchanged(HOUR))
+            };
+            let asked = slot.bearer(None, || exchange(go.clone()));
+            assert!(futures_util::FutureExt::now_or_never(asked).is_none(), "it waits, and is dropped here");
+            assert!(slot.leave());
+            let mut taking = Box::pin(slot.take());
+            assert!(futures_util::FutureExt::now_or_never(&mut taking).is_none(), "the exchange is awaited");
+            go.notify_one();
+            assert_eq!(taking.await.unwrap().generation, 1);
         });
     }
 

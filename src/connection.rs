@@ -1,7 +1,9 @@
 //! A server and a credential: signs requests with a bearer, and signs in anew, once, when a bearer is refused.
 //!
 //! Three kinds of secrets sign in: a personal access token, the token that the keyring keeps for the server, and a
-//! person's password, which only the calls about tokens want.
+//! person's password, which only the calls about tokens want, and whose session is ended when it is done with.
+
+mod stay;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use crate::log::Log;
 use crate::secret::Secret;
 use crate::server_url::ServerUrl;
 use crate::vault::{self, Kept};
+use stay::Stay;
 
 /// Bytes of an exchange's answer at most.
 const MAX_EXCHANGE: usize = 1024 * 1024;
@@ -83,6 +86,8 @@ pub struct Exchange {
     pub method: Method,
     /// The path and query.
     pub uri: UriTemplate,
+    /// What ends the session that it begins, where it begins one.
+    pub end: Option<(Method, UriTemplate)>,
 }
 
 /// One server as one user, or as nobody. Clones are the same connection; equal connections share their bearer.
@@ -127,6 +132,8 @@ struct Signer {
     credential: Credential,
     exchange: Exchange,
     slot: Arc<Slot>,
+    /// Of one who begins a session.
+    stay: Option<Stay>,
 }
 
 impl Connection {
@@ -157,7 +164,7 @@ impl Connection {
                         .with_target("credential")
                         .with_server(server.to_string()));
                 }
-                Signing::As(Signer::new(&server, credential, options, exchange))
+                Signing::As(Signer::new(&server, &transport, credential, options, exchange))
             }
             Identity::Keyring => {
                 Signing::Keyring(Box::new(Keyring { found: OnceCell::new(), options: options.clone(), exchange }))
@@ -210,6 +217,17 @@ impl Connection {
         match self.signer(log).await {
             Some(signer) => self.bearer(signer, log, None).await,
             None => Err(self.credential_missing()),
+        }
+    }
+
+    /// Ends the session that a password began, unless another connection of the same person still uses it: then the
+    /// last of them does. Comes back when the server has answered, or after 5 s; the next request signs in anew.
+    ///
+    /// A connection that is dropped does the same, and nobody waits for it. What fails is a verbose line: a session
+    /// ends by itself, too.
+    pub async fn sign_out(&self, log: &Log) {
+        if let Signing::As(Signer { stay: Some(stay), .. }) = &self.0.signing {
+            stay.end(log).await;
         }
     }
 
@@ -322,7 +340,8 @@ impl Connection {
                         Ok(vault::Found::Token(Kept { user_name, token })) => {
                             log.verbose(|| format!("Signing in as '{user_name}', whose token the keyring has."));
                             let credential = Credential { user_name, token };
-                            Found::Signer(Signer::new(server, credential, options, exchange.clone()))
+                            let transport = &self.0.transport;
+                            Found::Signer(Signer::new(server, transport, credential, options, exchange.clone()))
                         }
                         Ok(vault::Found::Nothing) => Found::Nothing,
                         Ok(vault::Found::NoKeyring(error)) => unavailable(true, error),
@@ -365,14 +384,28 @@ impl Found {
 }
 
 impl Signer {
-    fn new(server: &ServerUrl, credential: Credential, options: &TransportOptions, exchange: Exchange) -> Self {
+    fn new(
+        server: &ServerUrl,
+        transport: &Transport,
+        credential: Credential,
+        options: &TransportOptions,
+        exchange: Exchange,
+    ) -> Self {
         // A password and a token never share a bearer, even where a route file sends both to one address.
         let route = format!("{:?} {} {server}{}", exchange.kind, exchange.method, exchange.uri);
         let key = Key::new(server.origin(), &credential.user_name, &credential.token, options.clone(), route);
-        Self { credential, exchange, slot: bearer::slot(key) }
+        let slot = bearer::slot(key);
+        let stay = exchange.end.clone().map(|end| {
+            let secrets = exchange.kind.secrets(&credential.token);
+            Stay::new(slot.clone(), server.clone(), transport.clone(), end, secrets)
+        });
+        Self { credential, exchange, slot, stay }
     }
 
     async fn bearer(&self, inner: &Inner, log: &Log, refused: Option<u64>) -> Result<Arc<Bearer>, Error> {
+        if let Some(stay) = &self.stay {
+            stay.begin();
+        }
         let start = || {
             let (server, transport) = (inner.server.clone(), inner.transport.clone());
             exchange(server, transport, self.credential.clone(), self.exchange.clone(), log.clone())
@@ -491,7 +524,7 @@ mod tests {
 
     fn open(user: &str, token: &str) -> Result<Connection, Error> {
         let uri = UriTemplate::parse("/x", &[]).unwrap();
-        let exchange = Exchange { kind: SecretKind::Token, method: Method::POST, uri };
+        let exchange = Exchange { kind: SecretKind::Token, method: Method::POST, uri, end: None };
         let credential = Credential { user_name: user.into(), token: Secret::new(token.into()) };
         let server = ServerUrl::parse("https://a.example", false)?;
         Connection::open(server, Identity::Token(credential), &TransportOptions::default(), exchange)

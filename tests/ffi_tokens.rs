@@ -6,8 +6,10 @@ mod abi;
 mod support;
 
 use abi::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::Server;
+use uss::ffi::connection::uss_connection_close;
+use uss::ffi::operation::{uss_op_cancel, uss_op_free};
 use uss::ffi::secret::uss_secret_take;
 use uss::ffi::{USS_FAILED, USS_OK};
 
@@ -52,6 +54,31 @@ fn a_value_is_an_id_that_is_taken_once_and_never_text() {
     assert_eq!(reset[1]["Error"]["Code"], "TokenNotFound");
     assert_eq!(rows(anna, &[("command", "revoke-token"), ("id", id)])[0]["Status"], "Revoked");
     assert_eq!(rows(anna, &[("command", "remove-token"), ("id", id)]), Vec::<Value>::new());
+}
+
+#[test]
+fn a_cancelled_command_leaves_no_session_behind() {
+    let server = Server::start();
+    server.user_with_password("anna", PASSWORD);
+    let fields = [("server", server.url()), ("user", "anna"), ("person", "true")];
+    // Stopped during the sign-in, which goes on, and after it.
+    for (sessions, slow) in [(1, "/api/v1/Account/signin"), (2, "/api/v1/PersonalTokens")] {
+        let anna = open_with(&fields, PASSWORD).unwrap().to_string();
+        server.fault(json!({ "path": slow, "action": { "delay": 1_000 } }));
+        let operation = start(&[("command", "tokens"), ("connection", &anna)]).unwrap();
+        let asked = format!("{} {slow}", if slow.ends_with("signin") { "POST" } else { "GET" });
+        for _ in 0..10_000 {
+            if server.requests(&asked) > 0 {
+                break;
+            }
+        }
+        assert_eq!(server.requests(&asked), 1);
+        assert_eq!(uss_op_cancel(operation), USS_OK);
+        assert_eq!(uss_op_free(operation), USS_OK);
+        assert_eq!(run(&[("command", "sign-out"), ("connection", &anna), ("format", "json")]).unwrap(), "[]");
+        assert_eq!(server.sessions(), (sessions, sessions), "{slow}");
+        assert_eq!(uss_connection_close(anna.parse().unwrap()), USS_OK);
+    }
 }
 
 #[test]

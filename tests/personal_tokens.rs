@@ -5,7 +5,7 @@ mod support;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use support::{Server, block_on, client, context, options, person};
+use support::{Server, block_on, client, context, options, person, verbose_lines};
 use uss::connection::{Credential, Identity};
 use uss::update_service::{NewToken, Routes, TokenChanges, UpdateService};
 use uss::{Error, ErrorKind, Secret, ServerUrl};
@@ -158,14 +158,121 @@ fn a_password_and_a_token_never_share_a_sign_in() {
             let url = ServerUrl::parse(&server.uri(), false).unwrap();
             UpdateService::open_as(url, identity(credential), options(), routes.clone()).unwrap()
         };
-        for _ in 0..2 {
-            open(Identity::Token).packages(&context(), None).await.unwrap();
-            open(Identity::Person).tokens(&context()).await.unwrap();
+        // While one of them is open, they share; the last that is closed ends a person's session.
+        let services = [(); 2].map(|()| (open(Identity::Token), open(Identity::Person)));
+        for (token, person) in &services {
+            token.packages(&context(), None).await.unwrap();
+            person.tokens(&context()).await.unwrap();
         }
     });
 }
 
 const TOKENS: &str = "/api/v1/PersonalTokens";
+
+#[test]
+fn the_last_of_a_persons_connections_ends_the_session_and_none_before() {
+    let (server, first) = server();
+    let second = person(server.url(), "anna", PASSWORD);
+    block_on(async {
+        for service in [&first, &second] {
+            service.tokens(&context()).await.unwrap();
+        }
+    });
+    assert_eq!(server.sessions(), (1, 0), "they share one");
+    block_on(first.sign_out(&context()));
+    assert_eq!(server.sessions(), (1, 0), "one still uses it");
+    block_on(async {
+        second.tokens(&context()).await.unwrap();
+        second.sign_out(&context()).await;
+    });
+    assert_eq!(server.sessions(), (1, 1));
+    block_on(async {
+        second.sign_out(&context()).await;
+        first.sign_out(&context()).await;
+    });
+    assert_eq!(server.requests("POST /api/v1/Account/signout"), 1, "it is ended once");
+    block_on(async {
+        first.tokens(&context()).await.unwrap();
+        first.sign_out(&context()).await;
+    });
+    assert_eq!(server.sessions(), (2, 2), "whoever goes on signs in anew");
+}
+
+#[test]
+fn a_connection_that_is_dropped_ends_its_session() {
+    let (server, anna) = server();
+    block_on(anna.tokens(&context())).unwrap();
+    drop(anna);
+    // Nobody waits for it, so the test does.
+    for _ in 0..500 {
+        if server.sessions() == (1, 1) {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("{:?}", server.sessions());
+}
+
+#[test]
+fn a_session_that_cannot_be_ended_is_a_verbose_line_and_no_error() {
+    block_on(async {
+        for (answer, line) in [
+            (None, Some("404")),
+            (Some(ResponseTemplate::new(503)), Some("503")),
+            (Some(ResponseTemplate::new(401)), None),
+            (Some(ResponseTemplate::new(204)), None),
+        ] {
+            let server = MockServer::start().await;
+            let signed_in = json!({ "token": "canary-bearer", "expires": "2099-01-01T00:00:00Z" });
+            let sign_in = Mock::given(path("/api/v1/Account/signin"));
+            sign_in.respond_with(ResponseTemplate::new(200).set_body_json(signed_in)).mount(&server).await;
+            let empty = ResponseTemplate::new(200).set_body_json(json!([]));
+            Mock::given(path(TOKENS)).respond_with(empty).mount(&server).await;
+            if let Some(answer) = answer {
+                let sign_out = Mock::given(method("POST")).and(path("/api/v1/Account/signout"));
+                let sign_out = sign_out.and(header("authorization", "Bearer canary-bearer"));
+                sign_out.respond_with(answer).expect(1).mount(&server).await;
+            }
+            let anna = person(&server.uri(), "anna", "pass");
+            anna.tokens(&context()).await.unwrap();
+            let context = context();
+            anna.sign_out(&context).await;
+            let lines = verbose_lines(&context);
+            let told: Vec<&String> = lines.iter().filter(|line| line.contains("was not ended")).collect();
+            assert_eq!(told.len(), usize::from(line.is_some()), "{lines:?}");
+            assert!(told.iter().all(|told| line.is_none_or(|line| told.contains(line))), "{lines:?}");
+            assert!(!lines.concat().contains("canary"), "{lines:?}");
+        }
+    });
+}
+
+#[test]
+fn a_server_that_is_gone_keeps_nobody_from_signing_out() {
+    let (mut server, anna) = server();
+    block_on(anna.tokens(&context())).unwrap();
+    server.kill();
+    let context = context();
+    block_on(anna.sign_out(&context));
+    let lines = verbose_lines(&context);
+    assert!(lines.iter().any(|line| line.contains("was not ended")), "{lines:?}");
+}
+
+#[test]
+fn a_route_file_says_where_a_session_is_ended() {
+    let (server, _) = server();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("routes.json");
+    std::fs::write(&file, r#"{"signOut": {"uri": "/api/v1/Account/signout?everywhere=true"}}"#).unwrap();
+    let credential = Credential { user_name: "anna".into(), token: Secret::new(PASSWORD.into()) };
+    let url = ServerUrl::parse(server.url(), false).unwrap();
+    let routes = Routes::read(&file).unwrap();
+    let anna = UpdateService::open_as(url, Identity::Person(credential), options(), routes).unwrap();
+    block_on(async {
+        anna.tokens(&context()).await.unwrap();
+        anna.sign_out(&context()).await;
+    });
+    assert_eq!(server.audit("session.end")[0]["target"], "all of anna");
+}
 
 #[test]
 fn a_server_that_does_not_tell_when_a_token_ends_is_told_apart_from_never() {

@@ -56,7 +56,14 @@ function Invoke-UssTokenCommand {
             if ($_.PSTypeNames[0] -eq 'Uss.ShownToken') { Show-UssToken $Cmdlet $_ $Bound['AsPlainText'] } else { $_ }
         }
     }
-    finally { Close-UssServer $connection }
+    finally { Close-UssPerson $Cmdlet $Bound $connection }
+}
+
+function Close-UssPerson {
+    # Ends the session that the password began, and the native connection, whatever becomes of the first.
+    param($Cmdlet, $Bound, $Connection)
+    try { Invoke-UssFields $Cmdlet $Bound 'sign-out' @('connection', $Connection.Id) }
+    finally { Close-UssServer $Connection }
 }
 
 function Show-UssToken {

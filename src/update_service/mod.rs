@@ -141,6 +141,13 @@ impl UpdateService {
         Ok(Session { user, token_expires, personal_token_expires, tells_end })
     }
 
+    /// Ends the session that a password began; of others there is none.
+    ///
+    /// As [`Connection::sign_out`].
+    pub async fn sign_out(&self, context: &Context) {
+        self.0.connection.sign_out(context.log()).await;
+    }
+
     /// Keeps the token that signs in in the keyring, for this server's origin.
     ///
     /// # Errors

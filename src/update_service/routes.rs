@@ -100,6 +100,8 @@ routes! {
     account "account" GET "/api/v1/Account" [];
     /// A person's name and password for a bearer.
     sign_in "signIn" POST "/api/v1/Account/signin" [];
+    /// Ends the session that a password began.
+    sign_out "signOut" POST "/api/v1/Account/signout" [];
     /// The personal tokens of who is signed in.
     tokens "tokens" GET "/api/v1/PersonalTokens" [];
     /// Makes a personal token.
@@ -183,11 +185,12 @@ impl Routes {
     /// The exchange of this kind of secret, as a connection needs it.
     #[must_use]
     pub fn exchange_of(&self, kind: SecretKind) -> Exchange {
-        let route = match kind {
-            SecretKind::Token => &self.exchange,
-            SecretKind::Password => &self.sign_in,
+        let (route, end) = match kind {
+            SecretKind::Token => (&self.exchange, None),
+            SecretKind::Password => (&self.sign_in, Some(&self.sign_out)),
         };
-        Exchange { kind, method: route.method.clone(), uri: route.uri.clone() }
+        let end = end.map(|route| (route.method.clone(), route.uri.clone()));
+        Exchange { kind, method: route.method.clone(), uri: route.uri.clone(), end }
     }
 }
 

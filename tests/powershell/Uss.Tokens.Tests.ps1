@@ -320,6 +320,82 @@ Describe 'A client service' {
     }
 }
 
+Describe 'The session of a password' {
+    BeforeAll {
+        function Get-Session {
+            # How many sessions were begun, and how many of them ended.
+            $lines = @(Invoke-UssMethod '/api/v1/Audit?action=session&limit=1000' -Server $a.Url -Credential $a.Credential)
+            @($lines | Where-Object Action -EQ 'session.begin').Count
+            @($lines | Where-Object Action -EQ 'session.end').Count
+        }
+    }
+
+    It 'is over when the cmdlet is, whether it failed or not' {
+        $begun, $ended = Get-Session
+        $ended | Should -Be $begun -Because 'all tests before have ended theirs'
+        $null = Get-UssPersonalToken @at
+        $null = Get-OnlyError { Get-UssPersonalToken 'nothing' @at }
+        Get-Session | Should -Be ($begun + 2), ($ended + 2)
+    }
+
+    It 'is over when its process is, which ends right after' {
+        $begun, $ended = Get-Session
+        $script = "Import-Module '$env:USS_TEST_MODULE'; `$secret = [securestring]::new(); foreach (`$c in `$env:USS_TEST_WORD.ToCharArray()) { `$secret.AppendChar(`$c) }
+            (Get-UssPersonalToken -Server '$($a.Url)' -Credential ([pscredential]::new('anna', `$secret))).Count"
+        $run = Invoke-UssTestShell $script @{ USS_TEST_WORD = $a.Password }
+        $run.Errors | Should -BeNullOrEmpty
+        [int] $run.Output | Should -BeGreaterThan 0
+        Get-Session | Should -Be ($begun + 1), ($ended + 1)
+    }
+
+    It 'of a cmdlet is not ended by another with the same credential' {
+        $begun, $ended = Get-Session
+        $shells = @(1..4 | ForEach-Object { (New-UssTestRunner).AddScript({
+                        param($Module, $At)
+                        Import-Module $Module
+                        foreach ($turn in 1..5) { $null = Get-UssPersonalToken @At -ErrorAction Stop }
+                    }).AddArgument($env:USS_TEST_MODULE).AddArgument($at) })
+        try {
+            $runs = @(foreach ($shell in $shells) { $shell.BeginInvoke() })
+            for ($which = 0; $which -lt 4; $which++) { $null = $shells[$which].EndInvoke($runs[$which]) }
+            $shells | ForEach-Object { $_.Streams.Error | Should -BeNullOrEmpty }
+        }
+        finally { $shells | ForEach-Object { $_.Dispose() } }
+        $now, $over = Get-Session
+        $over - $ended | Should -Be ($now - $begun)
+        $now - $begun | Should -BeGreaterThan 0
+        $now - $begun | Should -BeLessOrEqual 20
+    }
+
+    It 'is over, too, when the cmdlet is stopped' {
+        $begun, $ended = Get-Session
+        Add-UssTestFault $a @{ method = 'GET'; path = '/api/v1/PersonalTokens'; action = @{ delay = 5000 } }
+        $before = Get-UssTestCount $a 'GET /api/v1/PersonalTokens'
+        $shell = (New-UssTestRunner).AddScript({ param($Module, $At) Import-Module $Module; Get-UssPersonalToken @At })
+        $shell = $shell.AddArgument($env:USS_TEST_MODULE).AddArgument($at)
+        try {
+            $run = $shell.BeginInvoke()
+            foreach ($try in 1..600) {
+                if ((Get-UssTestCount $a 'GET /api/v1/PersonalTokens') -gt $before) { break }
+                [System.Threading.Thread]::Sleep(25)
+            }
+            $shell.Stop()
+            { $shell.EndInvoke($run) } | Should -Throw
+        }
+        finally { $shell.Dispose() }
+        Get-Session | Should -Be ($begun + 1), ($ended + 1)
+    }
+
+    It 'that the server does not end is a verbose line' {
+        $routes = Join-Path $folder 'no-sign-out.json'
+        [System.IO.File]::WriteAllText($routes, '{ "signOut": { "uri": "/api/v1/nothing" } }')
+        $output = @(Get-UssPersonalToken @at -RouteFile $routes -Verbose 4>&1)
+        $lines = @($output | Where-Object { $_ -is [System.Management.Automation.VerboseRecord] })
+        "$lines" | Should -Match 'was not ended'
+        $output.Count | Should -BeGreaterThan $lines.Count
+    }
+}
+
 Describe 'Completion of tokens' {
     It 'completes ids and names, and shows the names' {
         $token = New-UssPersonalToken 'to complete' @at

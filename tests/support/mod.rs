@@ -107,6 +107,8 @@ pub struct Server {
     url: String,
     data: TempDir,
     arguments: Vec<String>,
+    /// A token of the administrator.
+    keeper: OnceLock<String>,
 }
 
 impl Server {
@@ -120,7 +122,7 @@ impl Server {
         let data = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.into()).collect();
         let (child, url) = serve(data.path(), "127.0.0.1:0", &arguments);
-        let server = Self { child, url, data, arguments };
+        let server = Self { child, url, data, arguments, keeper: OnceLock::new() };
         // The first user is an administrator, whoever it is; the tests' own users are what they ask for.
         server.run(&["user", "add", "keeper", "--email", "keeper@example.com", "--admin"]);
         server
@@ -184,6 +186,21 @@ impl Server {
     /// The same by the server's log: for one that cannot be asked, because nobody trusts its certificate.
     pub fn exchanges_in_log(&self) -> usize {
         self.log().lines().filter(|line| line.contains("PersonalTokens/authenticate")).count()
+    }
+
+    /// The newest lines of the audit about `action`, as an administrator reads them.
+    pub fn audit(&self, action: &str) -> Vec<serde_json::Value> {
+        let keeper = client(&self.url, "keeper", self.keeper.get_or_init(|| self.token("keeper", &[])));
+        let path = format!("/api/v1/Audit?action={action}&limit=1000");
+        match block_on(keeper.invoke(&context(), Invocation { path, ..Invocation::default() })).unwrap() {
+            Invoked::Json(serde_json::Value::Array(lines)) => lines,
+            other => panic!("no audit: {other:?}"),
+        }
+    }
+
+    /// How many sessions people have begun with their passwords, and how many of them were ended.
+    pub fn sessions(&self) -> (usize, usize) {
+        (self.audit("session.begin").len(), self.audit("session.end").len())
     }
 
     /// Kills the process at once, as SIGKILL does.

@@ -69,6 +69,7 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<tokens::CopyToken>(),
     Entry::of::<tokens::RevokeToken>(),
     Entry::of::<tokens::RemoveToken>(),
+    Entry::of::<tokens::SignOut>(),
     Entry::of::<invoke::Invoke>(),
     Entry::of::<platform::PlatformConnect>(),
     Entry::of::<platform::PlatformDisconnect>(),

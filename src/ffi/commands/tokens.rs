@@ -1,5 +1,5 @@
-//! `tokens`, `new-token`, `set-token`, `reset-token`, `copy-token`, `revoke-token`, `remove-token`: a person's tokens.
-//! Cmdlets: Get-, New-, Set-, Reset-, Copy-, Revoke- and Remove-UssPersonalToken.
+//! `tokens`, `new-token`, `set-token`, `reset-token`, `copy-token`, `revoke-token`, `remove-token`: a person's tokens;
+//! `sign-out`, after them. Cmdlets: Get-, New-, Set-, Reset-, Copy-, Revoke- and Remove-UssPersonalToken.
 
 use std::sync::Arc;
 
@@ -204,6 +204,24 @@ impl Command for RemoveToken {
             let removed = self.connection.service.remove_token(&run.context, id).await;
             removed.unwrap_or_else(|error| run.fail(error));
         }
+        Ok(())
+    }
+}
+
+fieldset! {
+    /// Ends the session that the person's password began, unless another connection still uses it. Closing the
+    /// connection does so, too, and does not wait: a process that ends then may leave the session behind.
+    pub(super) struct SignOut as "sign-out" {
+        /// The connection of a person; the next command on it would sign in anew.
+        connection: Arc<Connection>,
+    }
+}
+
+impl Command for SignOut {
+    const ROWS: &'static str = "none. What fails is a verbose line: a session ends by itself, too.";
+
+    async fn run(self, run: Run) -> Result<(), Error> {
+        self.connection.service.sign_out(&run.context).await;
         Ok(())
     }
 }
