@@ -165,8 +165,7 @@ pub async fn issue(
 /// Changes a token of `owner`.
 pub async fn edit(store: &Store, owner: &User, id: &str, changes: Changes, by: &Entry) -> Result<Token, TokenError> {
     check_expiry(changes.expires_at.flatten())?;
-    let mut transaction = store.database.write().await?;
-    let token = own(&mut transaction, owner, id).await?;
+    let (mut transaction, token) = begin(store, owner, id).await?;
     let token = change(&mut transaction, owner, token, changes, by).await?;
     transaction.commit().await?;
     Ok(token)
@@ -184,8 +183,7 @@ pub async fn regenerate(
     by: &Entry,
 ) -> Result<(Token, Secret), TokenError> {
     check_expiry(changes.expires_at.flatten())?;
-    let mut transaction = store.database.write().await?;
-    let mut token = own(&mut transaction, owner, id).await?;
+    let (mut transaction, mut token) = begin(store, owner, id).await?;
     if token.status() == Status::Revoked {
         return Err(TokenError::Invalid { field: "status", reason: "the token was revoked; copy it instead".into() });
     }
@@ -208,8 +206,7 @@ pub async fn copy(
     changes: Changes,
     by: &Entry,
 ) -> Result<(Token, Secret), TokenError> {
-    let mut transaction = store.database.write().await?;
-    let token = own(&mut transaction, owner, id).await?;
+    let (mut transaction, token) = begin(store, owner, id).await?;
     let settings = Settings::of(&token).with(changes).checked()?;
     check_expiry(settings.expires_at)?;
     let made = add(store, &mut transaction, owner, token.kind, settings, "token.copy", by).await?;
@@ -219,8 +216,7 @@ pub async fn copy(
 
 /// Ends a token of `owner`, and every bearer that came from it, at once. Ending it twice changes nothing.
 pub async fn revoke(store: &Store, owner: &User, id: &str, by: &Entry) -> Result<Token, TokenError> {
-    let mut transaction = store.database.write().await?;
-    let mut token = own(&mut transaction, owner, id).await?;
+    let (mut transaction, mut token) = begin(store, owner, id).await?;
     if token.revoked_at.is_none() {
         token.revoked_at = Some(instant::now());
         tokens::update(&mut transaction, &token).await?;
@@ -259,6 +255,13 @@ pub async fn find(store: &Store, owner: &User, kinds: &[Kind], id: &str) -> Resu
 pub async fn list(store: &Store, owner: &User, kinds: &[Kind]) -> Result<Vec<Token>, StoreError> {
     let all = tokens::list(&store.database, Some(&owner.id)).await?.into_iter().map(|(token, _)| token);
     Ok(all.filter(|token| kinds.contains(&token.kind)).collect())
+}
+
+/// Where every change of one token begins: the transaction that it will be, and the token as it is until then.
+async fn begin(store: &Store, owner: &User, id: &str) -> Result<(Transaction<'static, Any>, Token), TokenError> {
+    let mut transaction = store.database.write().await?;
+    let token = own(&mut transaction, owner, id).await?;
+    Ok((transaction, token))
 }
 
 async fn own(transaction: &mut Transaction<'_, Any>, owner: &User, id: &str) -> Result<Token, TokenError> {
