@@ -122,6 +122,51 @@ async fn an_expired_token_gets_a_new_value_with_a_day_to_come_and_neither_withou
 }
 
 #[tokio::test]
+async fn the_hundred_and_first_token_is_refused_new_or_copied() {
+    let server = Server::start();
+    person(server.data(), "ada", &[]);
+    for _ in 0..99 {
+        server.token("ada");
+    }
+    server.run(&["token", "create", "--user", "ada", "--name", "last"]);
+    let mut ada = Visitor::signed_in(&server, "ada").await;
+    let copy = format!("/tokens/{}/copy", id(&server, "last"));
+    let before = server.run(&["token", "list"]);
+    for (path, typed) in [("/tokens/new", &[("name", "one more")][..]), (copy.as_str(), &[])] {
+        let answer = ada.fill(path, path, typed).await;
+        assert_eq!(answer.status(), 422, "{path}");
+        assert!(answer.text().await.unwrap().contains("100 tokens"), "{path}");
+    }
+    let typed = [("description", "one more"), ("set", "Extended Access"), ("password", PASSWORD)];
+    let generate = "/settings/tokens/generate";
+    assert_eq!(ada.fill(generate, generate, &typed).await.status(), 422);
+    assert_eq!(server.run(&["token", "list"]), before, "nothing was made");
+}
+
+#[tokio::test]
+async fn a_wrong_password_changes_no_access_token_and_no_password() {
+    let server = Server::start();
+    person(server.data(), "ada", &[]);
+    let mut ada = Visitor::signed_in(&server, "ada").await;
+    let generate = "/settings/tokens/generate";
+    let typed = |password| [("description", "kept"), ("set", "Extended Access"), ("password", password)];
+    shown(ada.fill(generate, generate, &typed(PASSWORD)).await).await;
+    let before = server.run(&["token", "list"]);
+    let path = |page: &str| format!("/settings/tokens/{page}?id={}", id(&server, "kept"));
+    assert_eq!(ada.fill(generate, generate, &typed("wrong")).await.status(), 422);
+    for page in ["edit", "copy", "regenerate", "remove"] {
+        let answer = ada.fill(&path(page), &path(page), &[("password", "wrong")]).await;
+        assert_eq!(answer.status(), 422, "{page}");
+        assert!(answer.text().await.unwrap().contains("This is not your password."), "{page}");
+    }
+    let new =
+        [("password", "wrong"), ("new-password", "quite another one"), ("new-password-again", "quite another one")];
+    assert_eq!(ada.fill("/account", "/account/password", &new).await.status(), 422);
+    assert_eq!(server.run(&["token", "list"]), before, "nothing was changed");
+    Visitor::signed_in(&server, "ada").await;
+}
+
+#[tokio::test]
 async fn the_forms_of_access_tokens_are_sent_without_script() {
     const LIST: &str = "/settings/tokens";
     let server = Server::start_with(&["--demo", "--state-time", "0"]);
