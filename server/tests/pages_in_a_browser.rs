@@ -4,13 +4,9 @@
 mod browser;
 mod support;
 
-use browser::Browser;
+use browser::{Browser, DOWN, ENTER, SPACE};
 use serde_json::json;
 use support::{PASSWORD, Server, person};
-
-const ENTER: &str = "\u{e007}";
-const DOWN: &str = "\u{e015}";
-const SPACE: &str = " ";
 
 #[tokio::test]
 async fn a_person_signs_in_with_a_name_and_a_password_and_not_too_often_with_a_wrong_one() {

@@ -54,6 +54,8 @@ pub struct Field<'a> {
     pub optional: bool,
     /// What was wrong with it.
     pub error: Option<&'a str>,
+    /// The id of what is said about the form, and is heard here: it does not say which field is wrong.
+    pub problem: Option<&'static str>,
     /// The cursor is here first.
     pub first: bool,
 }
@@ -68,6 +70,7 @@ impl Field<'_> {
         if !hint.is_empty() {
             described.push(format!("{name}-hint"));
         }
+        described.extend(self.problem.map(str::to_owned));
         if self.error.is_some() {
             described.push(format!("{name}-error"));
         }

@@ -114,7 +114,9 @@ pub fn heading(title: &str, intro: &str, actions: &Markup) -> Markup {
 
 /// What has just been done.
 pub fn done(text: Option<&str>) -> Markup {
-    html! { @if let Some(text) = text { div.notice.good role="status" { p { (text) } } } }
+    html! {
+        @if let Some(text) = text { div.notice.good role="status" tabindex="-1" data-result { p { (text) } } }
+    }
 }
 
 /// A token's status, by a word, a shape and a colour.

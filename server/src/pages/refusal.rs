@@ -67,7 +67,7 @@ impl IntoResponse for Refusal {
             div.alone {
                 section.card {
                     p.eyebrow { (self.status.as_u16()) }
-                    h1 { (self.title) }
+                    h1 tabindex="-1" data-result { (self.title) }
                     p { (self.text) }
                     p.actions { a.button href=(path) { (words) } }
                 }

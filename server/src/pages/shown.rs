@@ -19,7 +19,7 @@ pub fn page(visitor: &Visitor, place: Place, token: &Token, value: &Secret, list
         token.name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).take(40).collect();
     let content = html! {
         section.card.narrow data-once=(list) {
-            h1 { "Copy the value now" }
+            h1 tabindex="-1" data-result { "Copy the value now" }
             p.subject { strong { (token.name) } " " (layout::status(token.status())) }
             div.notice.warn { p { "This is the only time that it is shown. Keep it like a password." } }
             div.field {

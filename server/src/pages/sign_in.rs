@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
-use super::field::{self, Field};
+use super::field::Field;
 use super::form::{Sent, SentByStranger};
 use super::visitor::{SESSION, Stranger, VISIT, own_path};
 use super::{Refusal, layout, when};
@@ -63,7 +63,9 @@ pub async fn sign_out(State(app): State<App>, sent: Sent) -> Result<Response, Re
     Ok(response)
 }
 
+/// After a failed try the cursor is where one tries again.
 fn page(stranger: &Stranger, status: StatusCode, name: &str, next: &str, told: &Markup) -> Response {
+    let problem = (status != StatusCode::OK).then_some("problem");
     let content = html! {
         div.alone {
             section.card {
@@ -74,9 +76,12 @@ fn page(stranger: &Stranger, status: StatusCode, name: &str, next: &str, told: &
                     @if let Some(next) = own_path(next) { input type="hidden" name="next" value=(next); }
                     (Field {
                         name: "name", label: "Name or e-mail", value: name, complete: "username",
-                        first: name.is_empty(), ..Field::default()
+                        first: name.is_empty(), problem, ..Field::default()
                     }.show())
-                    (field::password("password", "Password", "", None))
+                    (Field {
+                        name: "password", label: "Password", kind: "password", complete: "current-password",
+                        first: !name.is_empty(), problem, ..Field::default()
+                    }.show())
                     div.actions { button.primary.wide type="submit" { "Sign in" } }
                 }
             }

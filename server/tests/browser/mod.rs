@@ -3,12 +3,13 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
-use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,12 +17,22 @@ use tempfile::TempDir;
 /// How long anything may take before the test fails: a bound, not a pause.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The keys that have no letter, as WebDriver writes them.
+pub const TAB: &str = "\u{e004}";
+pub const ENTER: &str = "\u{e007}";
+pub const SHIFT: &str = "\u{e008}";
+pub const CONTROL: &str = "\u{e009}";
+pub const ESCAPE: &str = "\u{e00c}";
+pub const UP: &str = "\u{e013}";
+pub const DOWN: &str = "\u{e015}";
+pub const SPACE: &str = " ";
+
 /// A browser with a window; ended when dropped.
 pub struct Browser {
     pub page: Client,
     url: String,
     driver: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Browser {
@@ -75,7 +86,7 @@ impl Browser {
             let _ = driver.kill();
             panic!("the browser did not start: {error}")
         });
-        Some(Self { page, url: url.to_owned(), driver, _folder: folder })
+        Some(Self { page, url: url.to_owned(), driver, folder })
     }
 
     pub async fn open(&self, path: &str) {
@@ -190,19 +201,71 @@ impl Browser {
         focused.send_keys(keys).await.unwrap();
     }
 
-    /// Goes on with the Tab key until what has the cursor has this text, label or name.
+    /// Goes on with the Tab key until what has the cursor has this text, label, name or id. Wherever it comes by, the
+    /// cursor is to be seen.
     pub async fn tab_to(&self, wanted: &str) {
-        let script = "const e = document.activeElement; \
-                      return [e.innerText, e.labels?.[0]?.innerText, e.name, e.id].map((t) => (t || '').trim())";
+        self.move_to(TAB, wanted).await;
+    }
+
+    /// The same backwards.
+    pub async fn back_to(&self, wanted: &str) {
+        self.move_to(&format!("{SHIFT}{TAB}"), wanted).await;
+    }
+
+    async fn move_to(&self, keys: &str, wanted: &str) {
         for _ in 0..80 {
-            self.press("\u{e004}").await;
-            let found = self.js(script).await;
-            let found = found.as_array().unwrap();
-            if found.iter().any(|text| text.as_str().unwrap().lines().next() == Some(wanted)) {
+            self.press(keys).await;
+            if self.cursor().await.iter().any(|text| text == wanted) {
                 return;
             }
         }
         panic!("Tab never leads to '{wanted}':\n{}", self.text().await);
+    }
+
+    /// What has the cursor, by each of its names: the first line of its text, its label, its name, its id. It must be in
+    /// the window, and marked.
+    pub async fn cursor(&self) -> Vec<String> {
+        let cursor = self.js(include_str!("cursor.js")).await;
+        assert_eq!(cursor["hidden"], false, "nobody sees where the cursor is: {cursor}");
+        let names = cursor["names"].as_array().unwrap().iter();
+        names.map(|name| name.as_str().unwrap().lines().next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// That what has the cursor has this name: after a form it must not be lost.
+    pub async fn has_cursor(&self, wanted: &str) {
+        let cursor = self.cursor().await;
+        assert!(cursor.iter().any(|name| name == wanted), "{cursor:?} has the cursor, not '{wanted}'");
+    }
+
+    /// The window that a link opens beside this one.
+    pub async fn other_window(&self) -> WindowHandle {
+        let here = self.page.window().await.unwrap();
+        let opened = async {
+            loop {
+                let other = self.page.windows().await.unwrap().into_iter().find(|window| *window != here);
+                if let Some(other) = other {
+                    return other;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, opened).await.expect("no other window")
+    }
+
+    /// Closes the window, and goes back to the first.
+    pub async fn close_window(&self) {
+        self.page.close_window().await.unwrap();
+        let first = self.page.windows().await.unwrap().remove(0);
+        self.page.switch_to_window(first).await.unwrap();
+    }
+
+    /// Lets the browser save files, and gives the folder that they come to.
+    pub async fn downloads(&self) -> PathBuf {
+        let folder = self.folder.path().join("downloads");
+        std::fs::create_dir_all(&folder).unwrap();
+        let behavior = json!({ "behavior": "allow", "downloadPath": folder });
+        self.tools("Browser.setDownloadBehavior", behavior).await;
+        folder
     }
 
     pub async fn sign_in(&self, name: &str, password: &str) {

@@ -15,7 +15,8 @@ use crate::platform::methods;
 pub fn choice(draft: &Draft) -> Markup {
     let error = draft.errors.of("methods");
     html! {
-        fieldset.choices #methods tabindex="-1" aria-describedby=[error.map(|_| "methods-error")] {
+        fieldset.choices #methods role="radiogroup" tabindex="-1" aria-describedby=[error.map(|_| "methods-error")]
+            aria-invalid=[error.map(|_| "true")] {
             legend { "API" }
             @if let Some(error) = error { p.error #methods-error { (error) } }
             @for template in methods::templates() {
@@ -67,6 +68,8 @@ fn list(draft: &Draft) -> Markup {
                 (draft.chosen.len()) " of " (methods::all().count()) " methods checked"
             }
         }
+        // By keyboard, the form goes on behind hundreds of methods.
+        a.skip href="#password" { "Skip the methods" }
         div.methods role="group" aria-label="Methods" data-methods tabindex="0" {
             @for method in shown {
                 @if method.service != service { p.group { (method.service) } }

@@ -243,6 +243,8 @@ fn form(status: StatusCode, visitor: &Visitor, draft: &Draft, purpose: &Purpose<
             (draft.errors.summary(failed))
             form method="post" action=(action) novalidate {
                 (visitor.seal())
+                // Enter in a field presses the first button: that must not be the one that only looks for methods.
+                button.hidden type="submit" tabindex="-1" aria-hidden="true" { (button) }
                 (draft.fields())
                 (methods::choice(draft))
                 (password(draft))

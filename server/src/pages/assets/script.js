@@ -195,8 +195,10 @@ for (const menu of all("details.menu")) {
   });
 }
 
-// Where a form came back with errors, the first of them is where one goes on.
-document.querySelector("[aria-invalid]")?.focus();
+// After a form one goes on where it came back with its first error, else at what became of it.
+if (!document.querySelector("[autofocus]")) {
+  document.querySelector("[aria-invalid], [data-result]")?.focus();
+}
 
 // The key of a one-time link stands behind the # of the address: into the form with it, and out of the address.
 for (const part of all("[data-from-address]")) {
