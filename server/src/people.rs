@@ -124,11 +124,10 @@ async fn verify(phc: Option<String>, password: &Secret) -> Result<bool, StoreErr
     let _turn = HASHING.acquire().await;
     let verified = spawn_blocking(move || {
         let known = phc.is_some();
-        let phc = match phc {
-            Some(phc) => phc,
-            None => NOBODY.get_or_init(|| hash_now(&Secret::new(crate::store::new_id())).unwrap_or_default()).clone(),
-        };
-        let fits = PasswordHash::new(&phc)
+        // Made with the first sign-in, whoever's it is: nobody's would be told by its taking longer.
+        let nobody = NOBODY.get_or_init(|| hash_now(&Secret::new(crate::store::new_id())).unwrap_or_default());
+        let phc = phc.as_deref().unwrap_or(nobody);
+        let fits = PasswordHash::new(phc)
             .is_ok_and(|phc| Argon2::default().verify_password(password.expose().as_bytes(), &phc).is_ok());
         fits && known
     });
