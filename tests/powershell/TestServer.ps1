@@ -201,3 +201,10 @@ function Get-OnlyError {
     if ($found.Count -ne 1) { throw "$($found.Count) errors: $found" }
     $found[0]
 }
+
+function Get-Failure {
+    # The terminating error of a script.
+    param([scriptblock] $Script)
+    try { $null = & $Script } catch { return $_ }
+    throw 'nothing failed'
+}

@@ -17,13 +17,6 @@ BeforeAll {
     Invoke-UssServerProgram installer add $setup --name 'Example setup' --data $a.Data | Out-Null
     $atA = @{ Server = $a.Url; Credential = $a.Credential }
     $atB = @{ Server = $b.Url; Credential = $b.Credential }
-
-    function Get-Failure {
-        # The terminating error of a script.
-        param([scriptblock] $Script)
-        try { $null = & $Script } catch { return $_ }
-        throw 'nothing failed'
-    }
 }
 
 AfterEach {

@@ -17,11 +17,6 @@ BeforeAll {
     $to = @{ Server = $b.Url; Credential = $b.Credential }
     $atB = $to
 
-    function Get-Failure {
-        param([scriptblock] $Script)
-        try { $null = & $Script } catch { return $_ }
-        throw 'nothing failed'
-    }
     function Get-AllFailure {
         # The codes of all errors of a script: those that are written, and the one that ends it last.
         param([scriptblock] $Script)

@@ -18,13 +18,6 @@ BeforeAll {
     $credential = [pscredential]::new('token', $token.Value)
     $atA = @{ Server = $a.Url; Credential = $credential }
 
-    function Get-Failure {
-        # The terminating error of a script.
-        param([scriptblock] $Script)
-        try { $null = & $Script } catch { return $_ }
-        throw 'nothing failed'
-    }
-
     function Get-SentCount {
         # How many calls of the platform's the server has had.
         $counts = Invoke-RestMethod -Uri "$($a.Url)/faults/counts"
