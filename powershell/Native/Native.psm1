@@ -150,6 +150,16 @@ function Close-UssConnection {
     foreach ($id in $Ids) { [void] $script:Native::uss_connection_close($id) }
 }
 
+function Get-UssOrigin {
+    # Scheme, host and port of an address; nothing for one that two readers could understand differently, so that no
+    # secret is matched with it. Cases are spelled out: ignoring case goes by the culture, and in Turkish I is not i.
+    param($Server)
+    if ("$Server" -cnotmatch '^\s*((?<scheme>[Hh][Tt][Tt][Pp][Ss]?)://)?(?<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?<port>[0-9]{1,5}))?(/|\s*$)') { return }
+    $scheme = if ($Matches.ContainsKey('scheme')) { $Matches.scheme } else { 'https' }
+    $port = if ($Matches.ContainsKey('port')) { [int] $Matches.port } elseif ($scheme -eq 'http') { 80 } else { 443 }
+    "${scheme}://$($Matches.host):$port"
+}
+
 # ---- Values
 
 function Join-UssField {

@@ -325,16 +325,6 @@ function Stop-UssCredential {
         'Make one with New-Object PSCredential USER, (ConvertTo-SecureString TOKEN -AsPlainText -Force), or with Get-Credential.' 'InvalidArgument' $Parameter
 }
 
-function Get-UssOrigin {
-    # Scheme, host and port of an address; nothing for one that two readers could understand differently, so that no
-    # secret is matched with it. Cases are spelled out: ignoring case goes by the culture, and in Turkish I is not i.
-    param($Server)
-    if ("$Server" -cnotmatch '^\s*((?<scheme>[Hh][Tt][Tt][Pp][Ss]?)://)?(?<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?<port>[0-9]{1,5}))?(/|\s*$)') { return }
-    $scheme = if ($Matches.ContainsKey('scheme')) { $Matches.scheme } else { 'https' }
-    $port = if ($Matches.ContainsKey('port')) { [int] $Matches.port } elseif ($scheme -eq 'http') { 80 } else { 443 }
-    "${scheme}://$($Matches.host):$port"
-}
-
 # ---- Parameters as options of a connection
 
 function Read-UssOption {

@@ -137,7 +137,7 @@ function Remove-VapConnection {
         $ending = @(foreach ($connection in $script:Connections) { if ($connection.Id -eq $id) { $connection } })
     }
     else {
-        $origin = Get-VapOrigin $server
+        $origin = Get-UssOrigin $server
         $ending = @(foreach ($connection in $script:Connections) { if ($origin -and $connection.Origin -eq $origin) { $connection } })
     }
     if (-not $ending) {
@@ -209,7 +209,7 @@ function Open-VapPlatform {
         else { $server = [System.Environment]::GetEnvironmentVariable('VAP_SERVER') }
         if (-not $server) { Stop-UssCmdlet $Cmdlet 'NotConnected' 'No platform was named, and there is no connection.' 'Use Connect-VapPlatform first, or -Server, or set VAP_SERVER.' 'ConnectionError' }
     }
-    $origin = Get-VapOrigin $server
+    $origin = Get-UssOrigin $server
     $known = $null
     foreach ($connection in $script:Connections) { if ($origin -and $connection.Origin -eq $origin) { $known = $connection } }
     if ($null -eq $credential) {
@@ -218,7 +218,7 @@ function Open-VapPlatform {
             $credential = $known.Credential
             $SignIn = $known.SignIn
         }
-        elseif ($origin -and (Get-VapOrigin ([System.Environment]::GetEnvironmentVariable('VAP_SERVER'))) -eq $origin) {
+        elseif ($origin -and (Get-UssOrigin ([System.Environment]::GetEnvironmentVariable('VAP_SERVER'))) -eq $origin) {
             $user = [System.Environment]::GetEnvironmentVariable('VAP_USERNAME')
             if (-not $user) { $user = 'token' }
             $options += 'user', $user, 'tokenVariable', 'VAP_ACCESS_TOKEN'
@@ -270,14 +270,4 @@ function Read-VapOption {
             $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the platform can read the token.')
         }
     }
-}
-
-function Get-VapOrigin {
-    # Scheme, host and port of an address; nothing for one that two readers could understand differently, so that no
-    # secret is matched with it. Cases are spelled out: ignoring case goes by the culture, and in Turkish I is not i.
-    param($Server)
-    if ("$Server" -cnotmatch '^\s*((?<scheme>[Hh][Tt][Tt][Pp][Ss]?)://)?(?<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?<port>[0-9]{1,5}))?(/|\s*$)') { return }
-    $scheme = if ($Matches.ContainsKey('scheme')) { $Matches.scheme } else { 'https' }
-    $port = if ($Matches.ContainsKey('port')) { [int] $Matches.port } elseif ($scheme -eq 'http') { 80 } else { 443 }
-    "${scheme}://$($Matches.host):$port"
 }
