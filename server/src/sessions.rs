@@ -32,8 +32,14 @@ impl Kind {
     }
 }
 
-/// Begins a session; gives the value that the person's side keeps.
-pub async fn begin(store: &Store, user: &User, kind: Kind, address: &str) -> Result<(Session, Secret), StoreError> {
+/// Begins a session, from this address and program; gives the value that the person's side keeps.
+pub async fn begin(
+    store: &Store,
+    user: &User,
+    kind: Kind,
+    address: &str,
+    agent: &str,
+) -> Result<(Session, Secret), StoreError> {
     let value = URL_SAFE_NO_PAD.encode(rand::random::<[u8; VALUE_BYTES]>());
     let now = instant::now();
     let session = Session {
@@ -43,6 +49,7 @@ pub async fn begin(store: &Store, user: &User, kind: Kind, address: &str) -> Res
         expires_at: now + kind.life(),
         last_seen_at: now,
         address: address.to_owned(),
+        agent: agent.to_owned(),
     };
     let by = Entry { actor: user.name.clone(), address: Some(address.to_owned()) };
     rows::add(store, user, &session, &by).await?;
@@ -60,9 +67,14 @@ pub async fn find(store: &Store, kind: Kind, value: &str) -> Result<Option<(Sess
     Ok(living)
 }
 
-/// Ends a session.
-pub async fn end(store: &Store, session: &Session, by: &Entry) -> Result<(), StoreError> {
-    rows::end(store, session, by).await
+/// A user's living sessions of this kind, the oldest first.
+pub async fn list(store: &Store, user: &User, kind: Kind) -> Result<Vec<Session>, StoreError> {
+    rows::list(&store.database, user, kind).await
+}
+
+/// Ends sessions, all of these or none.
+pub async fn end(store: &Store, sessions: &[Session], by: &Entry) -> Result<(), StoreError> {
+    rows::end(store, sessions, by).await
 }
 
 /// Ends every session of a user, of every kind.

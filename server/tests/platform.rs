@@ -66,6 +66,48 @@ async fn a_session_begins_with_the_password_and_ends_with_signout() {
 }
 
 #[tokio::test]
+async fn sessions_are_listed_and_ended_by_their_numbers() {
+    let server = Server::start();
+    person(server.data(), "ada", &[]);
+    person(server.data(), "eve", &[]);
+    let (first, eve) = (sign_in(&server, "ada").await, sign_in(&server, "eve").await);
+    let path = "/1.0/users/authentication/rest/signin";
+    let body = form(&[("login", "ada"), ("password", PASSWORD)]);
+    let request = server.request(Method::POST, path).header("content-type", "application/x-www-form-urlencoded");
+    let answer = request.header("user-agent", "nightly/2.1").body(body).send().await.unwrap();
+    let second = support::json(answer, 200).await["session"].as_str().unwrap().to_owned();
+
+    let who = done(&server, "users/account/getuserinfo", &[("session", &second)]).await;
+    let list = done(&server, "users/authentication/getsessions", &[("session", &second)]).await;
+    let sessions = list["sessions"].as_array().unwrap();
+    let current: Vec<_> = sessions.iter().map(|session| (&session["current"], &session["userAgent"])).collect();
+    assert_eq!(current, [(&json!(false), &json!("")), (&json!(true), &json!("nightly/2.1"))], "{list}");
+    for session in sessions {
+        assert_eq!((&session["uid"], &session["host"]), (&who["uid"], &json!("127.0.0.1")), "{list}");
+        assert!(session["id"].as_i64().is_some_and(|id| (0..=i64::from(i32::MAX)).contains(&id)), "{list}");
+        for name in ["createdOn", "lastAccess"] {
+            let date = session[name].as_str().unwrap();
+            assert!(date.len() == 19 && date.starts_with("20") && &date[10..11] == " ", "{name}: {date}");
+        }
+    }
+    assert!(!list.to_string().contains(&first) && !list.to_string().contains(&second), "no session's value is shown");
+
+    let of_eve = done(&server, "users/authentication/getsessions", &[("session", &eve)]).await;
+    let (id, foreign) = (sessions[0]["id"].to_string(), of_eve["sessions"][0]["id"].to_string());
+    let both = format!("{id},{foreign}");
+    for (ids, result, says) in [(&*both, 5, "no session"), ("x", 3, "getsessions shows"), ("", 3, "'ids' is missing")] {
+        let parameters = [("session", &*second), ("ids", ids)];
+        refused(&server, "users/authentication/signoutsessions", &parameters, result, says).await;
+    }
+    done(&server, "users/account/getuserinfo", &[("session", &first)]).await;
+    done(&server, "users/authentication/signoutsessions", &[("session", &second), ("ids", &id)]).await;
+    refused(&server, "users/account/getuserinfo", &[("session", &first)], 702, "not authenticated").await;
+    done(&server, "users/account/getuserinfo", &[("session", &second)]).await;
+    let left = done(&server, "users/authentication/getsessions", &[("session", &second)]).await;
+    assert_eq!(left["sessions"].as_array().unwrap().len(), 1, "{left}");
+}
+
+#[tokio::test]
 async fn who_is_not_signed_in_gets_701_or_702_in_an_answer_with_http_200() {
     let server = Server::start();
     person(server.data(), "ada", &[]);
@@ -178,6 +220,8 @@ async fn a_token_makes_no_tokens_and_no_sessions() {
         "gettokens",
         "gettokenapilist",
         "gettokentemplates",
+        "getsessions",
+        "signoutsessions",
         "signout",
     ] {
         refused(&server, &format!("users/authentication/{method}"), &parameters, 8202, method).await;

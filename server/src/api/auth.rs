@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
 
 use super::App;
@@ -136,6 +136,12 @@ impl FromRequestParts<App> for ContentCaller {
 /// The caller's IP address as text.
 pub fn address(parts: &Parts) -> String {
     parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical().to_string()).unwrap_or_default()
+}
+
+/// What the caller's program calls itself, in at most 200 characters; nothing where that is no plain text.
+pub fn agent(parts: &Parts) -> String {
+    let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    agent.chars().take(200).collect()
 }
 
 /// The scheme counts without case (RFC 9110, section 11.1).

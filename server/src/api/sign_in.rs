@@ -45,7 +45,7 @@ pub async fn sign_in(State(app): State<App>, parts: Parts, body: Bytes) -> Resul
         SignIn::Refused => return Err(Problem::invalid_token("The user name or the password is wrong.")),
         SignIn::Limited(seconds) => return Err(limited(seconds)),
     };
-    let (session, value) = sessions::begin(&app.store, &user, Kind::Person, &address).await?;
+    let (session, value) = sessions::begin(&app.store, &user, Kind::Person, &address, &auth::agent(&parts)).await?;
     let answer = Answer { token: value.expose().to_owned(), expires: instant::round_trip(session.expires_at) };
     Ok((NO_STORE, Json(answer)))
 }
@@ -55,7 +55,7 @@ pub async fn sign_out(State(app): State<App>, person: Person, params: Params) ->
     if params.flag("everywhere")? {
         sessions::end_all(&app.store, &person.user, &person.entry).await?;
     } else {
-        sessions::end(&app.store, &person.session, &person.entry).await?;
+        sessions::end(&app.store, std::slice::from_ref(&person.session), &person.entry).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -36,7 +36,8 @@ pub async fn send(State(app): State<App>, sent: SentByStranger) -> Result<Respon
     match people::sign_in(&app.store, name, &fields.secret("password"), &address).await? {
         SignIn::Accepted(user) => {
             // What the browser had before is worth nothing from now on: nobody can plant a session to share.
-            let (_, value) = sessions::begin(&app.store, &user, sessions::Kind::Page, &address).await?;
+            let agent = auth::agent(&parts);
+            let (_, value) = sessions::begin(&app.store, &user, sessions::Kind::Page, &address, &agent).await?;
             let mut response = Redirect::to(own_path(next).unwrap_or("/packages")).into_response();
             SESSION.set(&mut response, app.pages, value.expose());
             VISIT.clear(&mut response, app.pages);
@@ -57,7 +58,7 @@ pub async fn send(State(app): State<App>, sent: SentByStranger) -> Result<Respon
 
 /// `POST /sign-out`
 pub async fn sign_out(State(app): State<App>, sent: Sent) -> Result<Response, Refusal> {
-    sessions::end(&app.store, &sent.visitor.session, &sent.visitor.entry).await?;
+    sessions::end(&app.store, std::slice::from_ref(&sent.visitor.session), &sent.visitor.entry).await?;
     let mut response = Redirect::to("/sign-in?done=signed-out").into_response();
     SESSION.clear(&mut response, app.pages);
     Ok(response)

@@ -24,7 +24,7 @@ pub fn account(caller: &Caller) -> Answer {
         .with("group", if user.admin { "administrators" } else { "users" })
 }
 
-/// A number of 31 bits for an id of this server's: the platform's ids are numbers. It is for show; nothing is looked up by it.
+/// A number of 31 bits for an id of this server's: the platform's ids are numbers. Two ids may come to one.
 pub fn number(id: &str) -> i64 {
     let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     i64::from(u32::from_str_radix(&digits, 16).unwrap_or_default() & 0x7fff_ffff)

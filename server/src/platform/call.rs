@@ -18,6 +18,8 @@ pub struct Call {
     pub method: &'static Method,
     /// From where.
     pub address: String,
+    /// With which program, as that calls itself.
+    pub agent: String,
     parameters: Vec<(String, String)>,
 }
 
@@ -42,7 +44,7 @@ impl Call {
             }
             parameters.extend(form(&body));
         }
-        Ok(Self { method, address: auth::address(&parts), parameters })
+        Ok(Self { method, address: auth::address(&parts), agent: auth::agent(&parts), parameters })
     }
 
     /// Refuses what the method's description does not allow: something required is missing, or has another type.
@@ -97,6 +99,13 @@ impl Call {
             Err(_) => text.split(',').map(|item| item.trim().to_owned()).collect(),
         };
         Ok(Some(items.into_iter().filter(|item| !item.is_empty()).collect()))
+    }
+
+    /// The numbers of a list, which another method shows.
+    pub fn ids(&self, name: &str, shown_by: &str) -> Result<Option<Vec<i64>>, Refusal> {
+        let Some(items) = self.list(name)? else { return Ok(None) };
+        let unknown = || Refusal::parameter(name, &format!("is no list of the numbers that {shown_by} shows"));
+        items.iter().map(|item| item.parse().map_err(|_| unknown())).collect::<Result<_, _>>().map(Some)
     }
 
     /// A password or session.

@@ -27,6 +27,8 @@ pub async fn dispatch(app: &App, call: &Call) -> Outcome {
     }
     match (call.method.service, call.method.name) {
         ("users/authentication", "signout") => authentication::sign_out(app, caller).await,
+        ("users/authentication", "getsessions") => authentication::list(app, caller).await,
+        ("users/authentication", "signoutsessions") => authentication::sign_out_sessions(app, caller, call).await,
         ("users/authentication", "createtoken") => tokens::create(app, caller, call).await,
         ("users/authentication", "edittoken") => tokens::edit(app, caller, call).await,
         ("users/authentication", "regeneratetoken") => tokens::regenerate(app, caller, call).await,

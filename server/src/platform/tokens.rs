@@ -61,7 +61,10 @@ pub async fn regenerate(app: &App, caller: &Caller, call: &Call) -> Outcome {
 
 /// `users/authentication/deletetokens`: all of them, or none.
 pub async fn delete(app: &App, caller: &Caller, call: &Call) -> Outcome {
-    let wanted = ids(call)?.filter(|ids| !ids.is_empty()).ok_or_else(|| Refusal::parameter("ids", "is empty"))?;
+    let wanted = call
+        .ids("ids", "gettokens")?
+        .filter(|ids| !ids.is_empty())
+        .ok_or_else(|| Refusal::parameter("ids", "is empty"))?;
     confirm(app, caller, call).await?;
     let found = chosen(app, caller, Some(&wanted)).await?;
     let ids: Vec<String> = found.into_iter().map(|token| token.id).collect();
@@ -71,7 +74,7 @@ pub async fn delete(app: &App, caller: &Caller, call: &Call) -> Outcome {
 
 /// `users/authentication/gettokens`: those of these ids, or all.
 pub async fn list(app: &App, caller: &Caller, call: &Call) -> Outcome {
-    let found = chosen(app, caller, ids(call)?.as_deref()).await?;
+    let found = chosen(app, caller, call.ids("ids", "gettokens")?.as_deref()).await?;
     let described: Vec<Value> = found.iter().map(|token| describe(token, None)).collect();
     Ok(Answer::ok().with("apiTokens", described))
 }
@@ -164,14 +167,6 @@ async fn chosen(app: &App, caller: &Caller, ids: Option<&[i64]>) -> Result<Vec<T
 
 fn no_such_token(id: impl std::fmt::Display) -> Refusal {
     Refusal::new(code::NOT_FOUND, format!("the account has no access token {id}"))
-}
-
-fn ids(call: &Call) -> Result<Option<Vec<i64>>, Refusal> {
-    let Some(items) = call.list("ids")? else { return Ok(None) };
-    let read = |item: &String| {
-        item.parse().map_err(|_| Refusal::parameter("ids", "is no list of the numbers that gettokens shows"))
-    };
-    items.iter().map(read).collect::<Result<_, _>>().map(Some)
 }
 
 /// None: not given. `Some(None)`: never.

@@ -45,15 +45,22 @@ pub struct Session {
     pub last_seen_at: i64,
     /// Where the person signed in from.
     pub address: String,
+    /// With which program, as that calls itself; may be empty.
+    pub agent: String,
 }
+
+const SELECT: &str = "SELECT s.id_hash, s.kind, s.created_at, s.expires_at, s.last_seen_at, s.address, s.agent";
+
+/// Columns of `SELECT`.
+const COLUMNS: usize = 7;
 
 /// Records a session, and that somebody has signed in.
 pub async fn add(store: &Store, user: &User, session: &Session, by: &Entry) -> Result<(), StoreError> {
     let mut transaction = store.database.write().await?;
     sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(instant::now()).execute(&mut *transaction).await?;
     sqlx::query(
-        "INSERT INTO sessions (id_hash, user_id, kind, created_at, expires_at, last_seen_at, address) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO sessions (id_hash, user_id, kind, created_at, expires_at, last_seen_at, address, agent) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(session.id_hash.clone())
     .bind(user.id.clone())
@@ -62,6 +69,7 @@ pub async fn add(store: &Store, user: &User, session: &Session, by: &Entry) -> R
     .bind(session.expires_at)
     .bind(session.last_seen_at)
     .bind(session.address.clone())
+    .bind(session.agent.clone())
     .execute(&mut *transaction)
     .await?;
     audit::write_in(&mut transaction, by, "session.begin", session.kind.as_str(), "signed in").await?;
@@ -70,27 +78,34 @@ pub async fn add(store: &Store, user: &User, session: &Session, by: &Entry) -> R
 
 /// The session whose value has this hash, living or not, and its user.
 pub async fn find(database: &Database, id_hash: &str) -> Result<Option<(Session, User)>, StoreError> {
-    let sql = format!(
-        "SELECT s.id_hash, s.kind, s.created_at, s.expires_at, s.last_seen_at, s.address, {} \
-         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1",
-        users::COLUMNS
-    );
+    let sql =
+        format!("{SELECT}, {} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id_hash = $1", users::COLUMNS);
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id_hash.to_owned()).fetch_optional(database.pool()).await?;
-    row.as_ref().map(from_row).transpose()
+    row.map(|row| Ok((from_row(&row)?, users::from_row(&row, COLUMNS)?))).transpose()
 }
 
-fn from_row(row: &AnyRow) -> Result<(Session, User), StoreError> {
+/// A user's living sessions of a kind, the oldest first.
+pub async fn list(database: &Database, user: &User, kind: Kind) -> Result<Vec<Session>, StoreError> {
+    let sql = format!(
+        "{SELECT} FROM sessions s WHERE s.user_id = $1 AND s.kind = $2 AND s.expires_at > $3 \
+         ORDER BY s.created_at, s.id_hash"
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(user.id.clone()).bind(kind.as_str().to_owned());
+    query.bind(instant::now()).fetch_all(database.pool()).await?.iter().map(from_row).collect()
+}
+
+fn from_row(row: &AnyRow) -> Result<Session, StoreError> {
     let kind: String = row.try_get(1)?;
     let kind = [Kind::Page, Kind::Person, Kind::Platform].into_iter().find(|known| known.as_str() == kind);
-    let session = Session {
+    Ok(Session {
         id_hash: row.try_get(0)?,
         kind: kind.ok_or_else(|| StoreError::Damaged("a session's kind cannot be read".into()))?,
         created_at: row.try_get(2)?,
         expires_at: row.try_get(3)?,
         last_seen_at: row.try_get(4)?,
         address: row.try_get(5)?,
-    };
-    Ok((session, users::from_row(row, 6)?))
+        agent: row.try_get(6)?,
+    })
 }
 
 /// Notes that a session was used, once a minute at most; whoever only reads is served where that cannot be written.
@@ -106,14 +121,14 @@ pub async fn seen(database: &Database, session: &Session) {
     }
 }
 
-/// Ends a session.
-pub async fn end(store: &Store, session: &Session, by: &Entry) -> Result<(), StoreError> {
+/// Ends sessions, all of these or none.
+pub async fn end(store: &Store, sessions: &[Session], by: &Entry) -> Result<(), StoreError> {
     let mut transaction = store.database.write().await?;
-    sqlx::query("DELETE FROM sessions WHERE id_hash = $1")
-        .bind(session.id_hash.clone())
-        .execute(&mut *transaction)
-        .await?;
-    audit::write_in(&mut transaction, by, "session.end", session.kind.as_str(), "signed out").await?;
+    for session in sessions {
+        let query = sqlx::query("DELETE FROM sessions WHERE id_hash = $1").bind(session.id_hash.clone());
+        query.execute(&mut *transaction).await?;
+        audit::write_in(&mut transaction, by, "session.end", session.kind.as_str(), "signed out").await?;
+    }
     Ok(transaction.commit().await?)
 }
 
