@@ -189,6 +189,147 @@ async fn nodes_restart_one_by_layer_or_all_and_only_where_they_run() {
     assert!(layer["responses"].as_array().unwrap().iter().all(|response| response["result"] == 4099), "{layer}");
 }
 
+/// Layer, type, cloudlets and tag of each node.
+fn nodes(environment: &Value) -> Vec<(String, String, i64, i64, String)> {
+    let text = |node: &Value, name: &str| node[name].as_str().unwrap().to_owned();
+    let number = |node: &Value, name: &str| node[name].as_i64().unwrap();
+    let tell = |node: &Value| {
+        let cloudlets = (number(node, "fixedCloudlets"), number(node, "flexibleCloudlets"));
+        (text(node, "nodeGroup"), text(node, "nodeType"), cloudlets.0, cloudlets.1, text(node, "dockerTag"))
+    };
+    environment["nodes"].as_array().unwrap().iter().map(tell).collect()
+}
+
+fn node(layer: &str, kind: &str, fixed: i64, flexible: i64, tag: &str) -> (String, String, i64, i64, String) {
+    (layer.into(), kind.into(), fixed, flexible, tag.into())
+}
+
+#[tokio::test]
+async fn a_topology_is_changed_to_the_nodes_that_are_told() {
+    let platform = Platform::start("1", &[]).await;
+    let made = platform
+        .create(
+            "shop",
+            json!([
+                { "nodeType": "nginx", "displayName": "Front" },
+                { "nodeType": "tomcat", "nodeGroup": "shop", "fixedCloudlets": 2, "tag": "9.0" },
+                { "nodeType": "mysql" },
+            ]),
+        )
+        .await;
+    let id = |environment: &Value, at: usize| environment["nodes"][at]["id"].clone();
+    // More of one, bigger ones of another, the third gone, a fourth new.
+    let told = json!([
+        { "nodeType": "nginx", "flexibleCloudlets": 16 },
+        { "nodeType": "tomcat", "count": 3 },
+        { "nodeType": "redis" },
+    ]);
+    let change = [("envName", "shop"), ("env", r#"{"displayName":"Der Laden"}"#), ("nodes", &told.to_string())];
+    let changed = platform.done("changetopology", &change).await["response"].clone();
+    assert_eq!((&changed["env"]["displayName"], &changed["env"]["status"]), (&json!("Der Laden"), &json!(1)));
+    let tomcat = node("shop", "tomcat", 2, 4, "9.0");
+    assert_eq!(
+        nodes(&changed),
+        [node("bl", "nginx", 1, 16, ""), tomcat.clone(), tomcat.clone(), tomcat, node("nosqldb", "redis", 1, 4, "")]
+    );
+    assert_eq!((id(&changed, 0), id(&changed, 1)), (id(&made, 0), id(&made, 1)), "those that were there are kept");
+    assert_eq!(changed["nodes"][0]["displayName"], "Front");
+
+    // What getenvinfo tells can be sent back as it is, and with a node less.
+    let info = platform.done("getenvinfo", &[("envName", "shop")]).await;
+    for leave in [5, 4] {
+        let told: Vec<_> = info["nodes"].as_array().unwrap().iter().take(leave).cloned().collect();
+        let (env, told) = (info["env"].to_string(), json!(told).to_string());
+        let again = platform.done("changetopology", &[("envName", "shop"), ("env", &env), ("nodes", &told)]).await;
+        assert_eq!(nodes(&again["response"]), nodes(&info)[..leave]);
+        assert_eq!(id(&again["response"], 3), id(&info, 3));
+    }
+}
+
+#[tokio::test]
+async fn a_topology_that_changes_keeps_others_out_and_comes_back_to_its_state() {
+    let platform = Platform::start("1500", &["--demo"]).await;
+    let told = r#"[{"nodeType":"tomcat","count":2}]"#;
+    let query = form(&[("envName", "reports"), ("env", "{}"), ("nodes", told), ("session", &platform.session)]);
+    let path = format!("/1.0/environment/control/rest/changetopology?{query}");
+    let asked = tokio::spawn(platform.server.request(Method::GET, &path).send());
+    platform.becomes("reports", 12).await;
+    platform.refused("startenv", &[("envName", "reports")], 2308, "being changed").await;
+    let change = [("envName", "reports"), ("env", "{}"), ("nodes", told)];
+    platform.refused("changetopology", &change, 2308, "being changed").await;
+    asked.abort();
+    platform.becomes("reports", 2).await;
+    assert_eq!(nodes(&platform.done("getenvinfo", &[("envName", "reports")]).await).len(), 2);
+}
+
+#[tokio::test]
+async fn a_topology_that_cannot_be_is_refused_and_nothing_is_changed() {
+    let platform = Platform::start("1", &["--demo"]).await;
+    let before = platform.done("getenvinfo", &[("envName", "my-project")]).await;
+    let node = r#"{"nodeType":"nginx"}"#;
+    for (name, env, told, result, says) in [
+        ("my-project", "{}", "[]", 3, "'nodes' are none"),
+        ("my-project", "{}", r#"[{"nodeType":"nginx","count":0}]"#, 3, "'nodes' are none"),
+        ("my-project", "{}", r#"[{"nodeType":"nginx","count":65}]"#, 3, "nodes.count"),
+        ("my-project", "{}", r#"[{"nodeType":"nginx","fixedCloudlets":"many"}]"#, 3, "nodes.fixedCloudlets"),
+        ("my-project", "x", node, 3, "'env' is not a JSON object"),
+        ("my-project", r#"{"shortdomain":"other"}"#, node, 3, "keeps its name"),
+        ("none", "{}", node, 11, "'none'"),
+    ] {
+        platform.refused("changetopology", &[("envName", name), ("env", env), ("nodes", told)], result, says).await;
+    }
+    assert_eq!(platform.done("getenvinfo", &[("envName", "my-project")]).await, before);
+}
+
+#[tokio::test]
+async fn nodes_are_deployed_anew_from_another_tag() {
+    let platform = Platform::start("1", &["--demo"]).await;
+    let name = ("envName", "my-project");
+    let info = platform.done("getenvinfo", &[name]).await;
+    let id = info["nodes"][3]["id"].to_string();
+    let layer = platform.done("redeploycontainersbygroup", &[name, ("nodeGroup", "cp"), ("tag", "10.1-jdk21")]).await;
+    let results: Vec<_> = layer["responses"].as_array().unwrap().iter().map(|one| one["result"].clone()).collect();
+    assert_eq!(results, [0, 0]);
+    let one = platform.done("redeploycontainerbyid", &[name, ("nodeId", &id), ("tag", "16")]).await;
+    assert_eq!(one["responses"][0]["nodeId"].to_string(), id);
+    let tags = async || {
+        let info = platform.done("getenvinfo", &[name]).await;
+        nodes(&info).into_iter().map(|node| node.4).collect::<Vec<_>>()
+    };
+    assert_eq!(tags().await, ["", "10.1-jdk21", "10.1-jdk21", "16"]);
+    platform.done("redeploycontainers", &[name, ("nodeGroup", "bl"), ("tag", "1.27")]).await;
+    platform.done("restartnodes", &[name]).await;
+    assert_eq!(tags().await, ["1.27", "10.1-jdk21", "10.1-jdk21", "16"], "a restart keeps them");
+    platform.refused("redeploycontainers", &[name, ("tag", "1")], 3, "'nodeGroup' is missing").await;
+    platform.refused("redeploycontainersbygroup", &[name, ("nodeGroup", "cache"), ("tag", "1")], 5, "'cache'").await;
+    platform.refused("redeploycontainersbygroup", &[name, ("nodeGroup", "cp"), ("tag", "a b")], 3, "'tag'").await;
+    let stopped = [("envName", "reports"), ("nodeGroup", "cp"), ("tag", "1")];
+    let stopped = platform.done("redeploycontainersbygroup", &stopped).await;
+    assert_eq!(stopped["responses"][0]["result"], 4099, "{stopped}");
+}
+
+#[tokio::test]
+async fn no_command_is_run_and_that_is_said() {
+    let platform = Platform::start("1", &["--demo"]).await;
+    let (name, command) = (("envName", "my-project"), r#"[{"command":"systemctl","params":"restart app"}]"#);
+    let id = platform.done("getenvinfo", &[name]).await["nodes"][0]["id"].to_string();
+    let one = [name, ("nodeId", &*id)];
+    platform.refused("execcmdbyid", &[&one[..], &[("commandList", command)]].concat(), 98, "runs no commands").await;
+    let layer = [name, ("nodeGroup", "cp")];
+    platform
+        .refused("execcmdbygroup", &[&layer[..], &[("commandList", command)]].concat(), 98, "nothing was done")
+        .await;
+    // A script's own mistakes are told as the platform would.
+    for list in ["[]", r#"[{"params":"x"}]"#, r#"[{"command":""}]"#] {
+        platform.refused("execcmdbyid", &[&one[..], &[("commandList", list)]].concat(), 3, "commandList").await;
+    }
+    let command = ("commandList", command);
+    platform.refused("execcmdbyid", &[name, ("nodeId", "1"), command], 5, "no node 1").await;
+    platform.refused("execcmdbygroup", &[("envName", "none"), ("nodeGroup", "cp"), command], 11, "'none'").await;
+    let stopped = [("envName", "reports"), ("nodeGroup", "cp"), command];
+    platform.refused("execcmdbygroup", &stopped, 4099, "cannot run a command").await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_created_is_refused_by_name() {
     let platform = Platform::start("1", &[]).await;

@@ -310,6 +310,10 @@ Describe 'The commonest methods, with typed results' {
         @{ Method = 'environment/control/sleepenv'; Give = { @{ envName = 'my-project' } }; Check = { Get-State my-project | Should -Be 4; Start-VapEnvironment my-project } }
         @{ Method = 'environment/binder/checkdomain'; Give = { @{ domain = 'common' } }; Check = { (Get-Failure { Invoke-VapMethod environment/binder/checkdomain @{ domain = 'my-project' } -ErrorAction Stop }).FullyQualifiedErrorId | Should -Be 'Vap.2330,Invoke-VapMethod' } }
         @{ Method = 'environment/control/createenvironment'; Give = { @{ env = @{ shortdomain = 'common' }; nodes = @(@{ nodeType = 'tomcat'; fixedCloudlets = 2 }) } }; Check = { $r.response.env.status | Should -Be 1; $r.response.nodes[0].fixedCloudlets | Should -BeOfType [long]; $r.response.nodes[0].isMaster | Should -BeTrue } }
+        @{ Method = 'environment/control/changetopology'; Give = { @{ envName = 'common'; env = @{ displayName = 'Common' }; nodes = @(@{ nodeType = 'tomcat'; count = 2; flexibleCloudlets = 8 }, @{ nodeType = 'nginx' }) } }; Check = { $r.response.env.displayName | Should -Be 'Common'; $r.response.nodes.nodeGroup | Should -Be 'cp', 'cp', 'bl'; $r.response.nodes[1].flexibleCloudlets | Should -BeOfType [long]; $r.response.nodes.flexibleCloudlets | Should -Be 8, 8, 4; $r.response.nodes[0].fixedCloudlets | Should -Be 2; Get-State common | Should -Be 1 } }
+        @{ Method = 'environment/control/redeploycontainersbygroup'; Give = { @{ envName = 'common'; nodeGroup = 'cp'; tag = '10.1' } }; Check = { $r.responses.result | Should -Be 0, 0; $r.responses[0].exitStatus | Should -BeOfType [long]; (Invoke-VapMethod environment/control/getenvinfo @{ envName = 'common' }).nodes.dockerTag | Should -Be '10.1', '10.1', '' } }
+        @{ Method = 'environment/control/redeploycontainerbyid'; Give = { @{ envName = 'common'; nodeId = (Get-VapEnvironment common).Nodes[1].Id; tag = '10.2'; useExistingVolumes = $true } }; Check = { $r.responses[0].nodeId | Should -BeOfType [long]; (Invoke-VapMethod environment/control/getenvinfo @{ envName = 'common' }).nodes.dockerTag | Should -Be '10.1', '10.2', '' } }
+        @{ Method = 'environment/control/redeploycontainers'; Give = { @{ envName = 'common'; nodeGroup = 'bl'; tag = '1.27' } }; Check = { $r.responses[0].result | Should -Be 0 } }
         @{ Method = 'environment/control/cloneenv'; Give = { @{ srcEnvName = 'common'; dstEnvName = 'common2' } }; Check = { Get-State common2 | Should -Be 1 } }
         @{ Method = 'environment/control/deleteenv'; Give = { @{ envName = 'common2'; password = $login } }; Check = { Get-State common2 | Should -BeNullOrEmpty; Get-State common | Should -Be 1; Invoke-VapMethod environment/control/deleteenv @{ envName = 'common'; password = $login } | Out-Null } }
         @{ Method = 'environment/tracking/getserverutctime'; Check = { [datetime]::ParseExact($r.object, 'yyyy-MM-dd HH:mm:ss', [cultureinfo]::InvariantCulture).Year | Should -BeGreaterThan 2025 } }
@@ -320,6 +324,17 @@ Describe 'The commonest methods, with typed results' {
         $r.result | Should -BeOfType [long]
         $r.result | Should -Be 0
         & $Check
+    }
+}
+
+Describe 'Commands in a node' {
+    It 'are refused, and the error says that nothing was done: <_>' -ForEach 'execcmdbyid', 'execcmdbygroup' {
+        $where = if ($_ -eq 'execcmdbyid') { @{ nodeId = (Get-VapEnvironment my-project @atA).Nodes[0].Id } } else { @{ nodeGroup = 'cp' } }
+        $parameter = @{ envName = 'my-project'; commandList = @(@{ command = 'systemctl'; params = 'restart app' }) } + $where
+        $method = "environment/control/$_"
+        $failed = Get-Failure { Invoke-VapMethod $method $parameter -ErrorAction Stop @atA }
+        $failed.FullyQualifiedErrorId | Should -Be 'Vap.98,Invoke-VapMethod'
+        "$failed" | Should -Match 'runs no commands.*nothing was done'
     }
 }
 

@@ -42,6 +42,7 @@ pub async fn dispatch(app: &App, call: &Call) -> Outcome {
         ("environment/control", name) => match name {
             "createenvironment" => environments::create(app, caller, call).await,
             "cloneenv" => environments::clone(app, caller, call).await,
+            "changetopology" => environments::change_topology(app, caller, call).await,
             "deleteenv" => environments::delete(app, caller, call).await,
             "startenv" => environments::start(app, caller, call).await,
             "stopenv" => environments::stop(app, caller, call).await,
@@ -56,6 +57,10 @@ pub async fn dispatch(app: &App, call: &Call) -> Outcome {
             "restartnodebyid" => environments::nodes::restart_one(app, caller, call).await,
             "restartcontainerbyid" => environments::nodes::restart_container(app, caller, call).await,
             "restartservices" => environments::nodes::restart_services(app, caller, call).await,
+            "redeploycontainers" | "redeploycontainerbyid" | "redeploycontainersbygroup" => {
+                environments::nodes::redeploy(app, caller, call).await
+            }
+            "execcmdbyid" | "execcmdbygroup" => environments::nodes::execute(app, caller, call).await,
             "setnodedisplayname" => environments::nodes::rename(app, caller, call).await,
             _ => Err(not_served(call)),
         },

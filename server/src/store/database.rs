@@ -17,12 +17,13 @@ use super::StoreError;
 const CONNECTIONS: u32 = 8;
 
 /// Migrations of SQLite, in their order. Never change one that was released: add one.
-const SQLITE: [(i64, &str, &str); 5] = [
+const SQLITE: [(i64, &str, &str); 6] = [
     (1, "begin", include_str!("../../migrations/sqlite/0001_begin.sql")),
     (2, "uploads", include_str!("../../migrations/sqlite/0002_uploads.sql")),
     (3, "people", include_str!("../../migrations/sqlite/0003_people.sql")),
     (4, "environments", include_str!("../../migrations/sqlite/0004_environments.sql")),
     (5, "agents", include_str!("../../migrations/sqlite/0005_agents.sql")),
+    (6, "tags", include_str!("../../migrations/sqlite/0006_tags.sql")),
 ];
 
 /// A pool, shared by clones.

@@ -1,17 +1,19 @@
-//! What createenvironment is told: names, and nodes by their types.
+//! What createenvironment and changetopology are told: names, and nodes by their types.
 
 use serde_json::Value;
 
 use super::super::answer::Refusal;
 use super::super::call::Call;
 use super::state::State;
-use super::store::{NewEnvironment, NewNode};
+use super::store::{NewEnvironment, NewNode, Node};
 use crate::store::users::User;
 
 /// Nodes of one environment at most.
 const MOST_NODES: usize = 64;
 /// Cloudlets of one node at most.
 const MOST_CLOUDLETS: i64 = 1024;
+/// Cloudlets of a node of which none are told: reserved, and at most.
+const CLOUDLETS: (i64, i64) = (1, 4);
 /// Characters of a name for people.
 const DISPLAY_NAME: usize = 100;
 
@@ -35,7 +37,8 @@ pub fn read(call: &Call, user: &User) -> Result<NewEnvironment, Refusal> {
         None => format!("env-{:07}", rand::random::<u32>() % 10_000_000),
     };
     let display_name = env.get("displayName").and_then(Value::as_str).unwrap_or(&name);
-    let nodes = read_nodes(&json(call, "nodes")?)?;
+    let wanted = read_nodes(call)?;
+    let nodes = wanted.iter().flat_map(|wanted| std::iter::repeat_n(wanted.node(None), wanted.count)).collect();
     Ok(NewEnvironment {
         display_name: read_display_name(display_name)?,
         user_id: Some(user.id.clone()),
@@ -68,50 +71,96 @@ pub fn read_display_name(text: &str) -> Result<String, Refusal> {
     Ok(name.to_owned())
 }
 
-fn json(call: &Call, name: &str) -> Result<Value, Refusal> {
+pub fn json(call: &Call, name: &str) -> Result<Value, Refusal> {
     serde_json::from_str(call.required(name)?).map_err(|_| Refusal::parameter(name, "is no JSON"))
 }
 
-/// One node, or an array of them; `count` makes many of one.
-fn read_nodes(value: &Value) -> Result<Vec<NewNode>, Refusal> {
-    let wanted = match value {
-        Value::Array(wanted) => wanted.as_slice(),
+/// Nodes of one type, as a call tells of them: what it leaves out stays, or is what is usual.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Of how many nodes this is told.
+    pub count: usize,
+    layer: Option<String>,
+    kind: String,
+    display_name: Option<String>,
+    fixed_cloudlets: Option<i64>,
+    flexible_cloudlets: Option<i64>,
+    tag: Option<String>,
+}
+
+impl Wanted {
+    /// Whether it tells of this node, or of more like it.
+    pub fn is_of(&self, node: &Node) -> bool {
+        self.kind == node.kind && self.layer.as_ref().is_none_or(|layer| *layer == node.layer)
+    }
+
+    /// The node; what is not told is as of this one that is there.
+    pub fn node(&self, known: Option<&Node>) -> NewNode {
+        let layer = self.layer.as_deref().or(known.map(|node| node.layer.as_str()));
+        NewNode {
+            layer: layer.unwrap_or_else(|| layer_of(&self.kind)).to_owned(),
+            kind: self.kind.clone(),
+            display_name: self.display_name.clone().unwrap_or_default(),
+            fixed_cloudlets: self.fixed_cloudlets.or(known.map(|node| node.fixed_cloudlets)).unwrap_or(CLOUDLETS.0),
+            flexible_cloudlets: self
+                .flexible_cloudlets
+                .or(known.map(|node| node.flexible_cloudlets))
+                .unwrap_or(CLOUDLETS.1),
+            tag: self.tag.clone().or(known.map(|node| node.tag.clone())).unwrap_or_default(),
+        }
+    }
+}
+
+/// `nodes`: one, or an array of them; `count` makes many of one. In the fields of createenvironment, or in those that
+/// getenvinfo tells of each node.
+pub fn read_nodes(call: &Call) -> Result<Vec<Wanted>, Refusal> {
+    let value = json(call, "nodes")?;
+    let nodes = match &value {
+        Value::Array(nodes) => nodes.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let mut nodes = Vec::new();
-    for wanted in wanted {
-        let invalid = |field: &str, what: &str| Refusal::parameter(&format!("nodes.{field}"), what);
-        let text = |field: &str| wanted.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let number = |field: &str, default: i64, range: std::ops::RangeInclusive<i64>| match wanted.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value
-                .as_i64()
-                .or_else(|| value.as_str()?.parse().ok())
-                .filter(|number| range.contains(number))
-                .ok_or_else(|| invalid(field, &format!("is no number from {} to {}", range.start(), range.end()))),
-        };
-        let kind = text("nodeType").ok_or_else(|| invalid("nodeType", "is missing"))?;
-        let layer = text("nodeGroup").unwrap_or_else(|| layer_of(kind));
-        for (field, word) in [("nodeType", kind), ("nodeGroup", layer)] {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if word.len() > 60 || !word.chars().all(plain) {
-                return Err(invalid(field, "has to be at most 60 letters, digits, hyphens, dots and underscores"));
-            }
-        }
-        let count = usize::try_from(number("count", 1, 1..=64)?).unwrap_or(1);
-        if nodes.len() + count > MOST_NODES {
-            return Err(Refusal::parameter("nodes", &format!("are more than {MOST_NODES}")));
-        }
-        let node = NewNode {
-            layer: layer.to_ascii_lowercase(),
-            kind: kind.to_ascii_lowercase(),
-            display_name: read_display_name(text("displayName").unwrap_or_default())?,
-            fixed_cloudlets: number("fixedCloudlets", 1, 0..=MOST_CLOUDLETS)?,
-            flexible_cloudlets: number("flexibleCloudlets", 4, 0..=MOST_CLOUDLETS)?,
-        };
-        nodes.extend(std::iter::repeat_n(node, count));
+    let wanted = nodes.iter().map(read_node).collect::<Result<Vec<_>, _>>()?;
+    match wanted.iter().map(|wanted| wanted.count).sum() {
+        0 => Err(Refusal::parameter("nodes", "are none")),
+        1..=MOST_NODES => Ok(wanted),
+        _ => Err(Refusal::parameter("nodes", &format!("are more than {MOST_NODES}"))),
     }
-    if nodes.is_empty() { Err(Refusal::parameter("nodes", "are none")) } else { Ok(nodes) }
+}
+
+fn read_node(node: &Value) -> Result<Wanted, Refusal> {
+    let invalid = |field: &str, what: &str| Refusal::parameter(&format!("nodes.{field}"), what);
+    let text = |field: &str| node.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let number = |field: &str, most: i64| match node.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value
+            .as_i64()
+            .or_else(|| value.as_str()?.parse().ok())
+            .filter(|number| (0..=most).contains(number))
+            .map(Some)
+            .ok_or_else(|| invalid(field, &format!("is no number from 0 to {most}"))),
+    };
+    let word = |field: &str| match text(field) {
+        Some(word) if !is_word(word) => Err(invalid(field, WORD)),
+        word => Ok(word),
+    };
+    let count = number("count", 64)?.map_or(Ok(1), usize::try_from);
+    Ok(Wanted {
+        count: count.map_err(|_| invalid("count", "is no number"))?,
+        layer: word("nodeGroup")?.map(str::to_ascii_lowercase),
+        kind: word("nodeType")?.ok_or_else(|| invalid("nodeType", "is missing"))?.to_ascii_lowercase(),
+        display_name: text("displayName").map(read_display_name).transpose()?,
+        fixed_cloudlets: number("fixedCloudlets", MOST_CLOUDLETS)?,
+        flexible_cloudlets: number("flexibleCloudlets", MOST_CLOUDLETS)?,
+        tag: word("tag")?.or(word("dockerTag")?).map(str::to_owned),
+    })
+}
+
+/// What a type, a layer and a tag have to be.
+pub const WORD: &str = "has to be at most 60 letters, digits, hyphens, dots and underscores";
+
+/// Whether it can be a type, a layer or a tag.
+pub fn is_word(text: &str) -> bool {
+    (1..=60).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 /// `nginxphp` is no balancer: types count by their whole name, or with a version behind (`mysql8`).
@@ -123,35 +172,52 @@ fn layer_of(kind: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use axum::body::Body;
+    use axum::extract::Request;
     use serde_json::json;
 
-    fn error(value: Value) -> String {
-        read_nodes(&value).unwrap_err().into_value()["error"].as_str().unwrap().to_owned()
+    use super::*;
+
+    async fn read(nodes: Value) -> Result<Vec<NewNode>, String> {
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("nodes", &nodes.to_string()).finish();
+        let request = Request::get(format!("/x?{query}")).body(Body::empty()).unwrap();
+        let call = Call::read("environment/control/createenvironment", request).await.unwrap();
+        let wanted = read_nodes(&call).map_err(|refusal| refusal.into_value()["error"].to_string())?;
+        Ok(wanted.iter().flat_map(|wanted| vec![wanted.node(None); wanted.count]).collect())
     }
 
-    #[test]
-    fn nodes_are_one_or_many_and_find_their_layer() {
-        let nodes = read_nodes(&json!([
+    #[tokio::test]
+    async fn nodes_are_one_or_many_and_find_their_layer() {
+        let nodes = read(json!([
             { "nodeType": "nginx" },
             { "nodeType": "tomcat", "count": 2, "flexibleCloudlets": "8" },
             { "nodeType": "mysql8", "nodeGroup": "reports" },
             { "nodeType": "Postgres" },
         ]))
+        .await
         .unwrap();
         let layers: Vec<_> = nodes.iter().map(|node| (node.layer.as_str(), node.flexible_cloudlets)).collect();
         assert_eq!(layers, [("bl", 4), ("cp", 8), ("cp", 8), ("reports", 4), ("sqldb", 4)]);
-        assert_eq!(read_nodes(&json!({ "nodeType": "nginxphp" })).unwrap()[0].layer, "cp");
+        assert_eq!(read(json!({ "nodeType": "nginxphp" })).await.unwrap()[0].layer, "cp");
     }
 
-    #[test]
-    fn nodes_that_cannot_be_made_say_why() {
-        assert!(error(json!([])).contains("none"));
-        assert!(error(json!([{ "count": 1 }])).contains("nodes.nodeType"));
-        assert!(error(json!([{ "nodeType": "a b" }])).contains("nodes.nodeType"));
-        assert!(error(json!([{ "nodeType": "x", "count": 65 }])).contains("nodes.count"));
-        assert!(error(json!([{ "nodeType": "x", "count": 40 }, { "nodeType": "y", "count": 40 }])).contains("64"));
-        assert!(error(json!([{ "nodeType": "x", "fixedCloudlets": -1 }])).contains("nodes.fixedCloudlets"));
+    #[tokio::test]
+    async fn nodes_that_cannot_be_made_say_why() {
+        for (nodes, says) in [
+            (json!([]), "none"),
+            (json!([{ "nodeType": "x", "count": 0 }]), "none"),
+            (json!([{ "count": 1 }]), "nodes.nodeType"),
+            (json!(["x"]), "nodes.nodeType"),
+            (json!([{ "nodeType": "a b" }]), "nodes.nodeType"),
+            (json!([{ "nodeType": "x", "tag": "a b" }]), "nodes.tag"),
+            (json!([{ "nodeType": "x", "count": 65 }]), "nodes.count"),
+            (json!([{ "nodeType": "x", "count": 40 }, { "nodeType": "y", "count": 40 }]), "64"),
+            (json!([{ "nodeType": "x", "fixedCloudlets": -1 }]), "nodes.fixedCloudlets"),
+        ] {
+            let said = read(nodes.clone()).await.unwrap_err();
+            assert!(said.contains(says), "{nodes}: {said}");
+        }
     }
 
     #[test]

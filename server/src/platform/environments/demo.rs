@@ -28,6 +28,7 @@ pub async fn add(store: &Store) -> Result<(), StoreError> {
             display_name: String::new(),
             fixed_cloudlets: 1,
             flexible_cloudlets: 8,
+            tag: String::new(),
         };
         let new = NewEnvironment {
             name: name.to_owned(),

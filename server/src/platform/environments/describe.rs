@@ -70,6 +70,7 @@ fn node(environment: &Environment, node: &Node) -> Value {
         "isMaster": first.is_some_and(|first| first.id == node.id),
         "fixedCloudlets": node.fixed_cloudlets,
         "flexibleCloudlets": node.flexible_cloudlets,
+        "dockerTag": node.tag,
         "status": if node.is_restarting() { State::Launching.number() } else { environment.state.number() },
         "url": format!("http://node{}-{}", node.id, environment.domain()),
         "vType": "CT",

@@ -7,6 +7,7 @@ mod describe;
 pub mod nodes;
 mod state;
 mod store;
+mod topology;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 pub use state::{Change, State};
 pub use store::{Environment, Node, list as those_of};
+pub use topology::change as change_topology;
 
 use super::answer::{Answer, Outcome, Refusal, code};
 use super::authentication::confirm;
@@ -61,6 +63,7 @@ pub async fn clone(app: &App, caller: &Caller, call: &Call) -> Outcome {
         display_name: node.display_name.clone(),
         fixed_cloudlets: node.fixed_cloudlets,
         flexible_cloudlets: node.flexible_cloudlets,
+        tag: node.tag.clone(),
     };
     let new = NewEnvironment {
         display_name: source.display_name.clone(),

@@ -1,5 +1,5 @@
-//! Calls about an environment's nodes. A node restarts only where its environment runs: anything else is the
-//! platform's "node operation failed".
+//! Calls about an environment's nodes. A node restarts, or is deployed anew, only where its environment runs: anything
+//! else is the platform's "node operation failed".
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::api::App;
 pub async fn restart(app: &App, caller: &Caller, call: &Call) -> Outcome {
     let environment = found(app, caller, call.required("envName")?).await?;
     let chosen = chosen(&environment, call)?;
-    for outcome in restarted(app, caller, &environment, &chosen).await? {
+    for outcome in restarted(app, caller, &environment, &chosen, None).await? {
         outcome?;
     }
     Ok(Answer::ok())
@@ -24,7 +24,7 @@ pub async fn restart(app: &App, caller: &Caller, call: &Call) -> Outcome {
 pub async fn restart_one(app: &App, caller: &Caller, call: &Call) -> Outcome {
     let environment = found(app, caller, call.required("envName")?).await?;
     let node = node(&environment, call.required_number("nodeId")?)?;
-    for outcome in restarted(app, caller, &environment, &[node]).await? {
+    for outcome in restarted(app, caller, &environment, &[node], None).await? {
         outcome?;
     }
     Ok(Answer::ok()
@@ -44,8 +44,56 @@ pub async fn restart_container(app: &App, caller: &Caller, call: &Call) -> Outco
 pub async fn restart_services(app: &App, caller: &Caller, call: &Call) -> Outcome {
     let environment = found(app, caller, call.required("envName")?).await?;
     let chosen = chosen(&environment, call)?;
-    let outcomes = restarted(app, caller, &environment, &chosen).await?;
-    let responses = chosen.iter().zip(outcomes).map(|(node, outcome)| {
+    let outcomes = restarted(app, caller, &environment, &chosen, None).await?;
+    Ok(responses(&chosen, outcomes))
+}
+
+/// `environment/control/redeploycontainerbyid`, `redeploycontainersbygroup`, and `redeploycontainers`, which is either:
+/// each node's failure stands in its own response. Nodes hold no data here, so nothing becomes of volumes.
+pub async fn redeploy(app: &App, caller: &Caller, call: &Call) -> Outcome {
+    let tag = call.required("tag")?;
+    if !definition::is_word(tag) {
+        return Err(Refusal::parameter("tag", definition::WORD));
+    }
+    let environment = found(app, caller, call.required("envName")?).await?;
+    if call.text("nodeId").or(call.text("nodeGroup")).is_none() {
+        return Err(Refusal::parameter("nodeGroup", "is missing, and so is 'nodeId': one of them says what to deploy"));
+    }
+    let chosen = chosen(&environment, call)?;
+    let outcomes = restarted(app, caller, &environment, &chosen, Some(tag)).await?;
+    Ok(responses(&chosen, outcomes))
+}
+
+/// `environment/control/execcmdbyid` and `execcmdbygroup`: refused, after what the platform would check too. No
+/// machine stands behind a node, and a made-up output would have a script believe what did not happen.
+pub async fn execute(app: &App, caller: &Caller, call: &Call) -> Outcome {
+    let environment = found(app, caller, call.required("envName")?).await?;
+    let chosen = chosen(&environment, call)?;
+    let commands = definition::json(call, "commandList")?;
+    let is_command =
+        |command: &Value| command.get("command").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let are_commands = match commands.as_array() {
+        Some(commands) => !commands.is_empty() && commands.iter().all(is_command),
+        None => is_command(&commands),
+    };
+    if !are_commands {
+        return Err(Refusal::parameter(
+            "commandList",
+            "is no list of commands like [{\"command\":\"…\",\"params\":\"…\"}]",
+        ));
+    }
+    match chosen.first().filter(|_| environment.state != State::Running) {
+        Some(node) => Err(failed(node, "run a command", environment.state)),
+        None => Err(Refusal::new(
+            code::NOT_SERVED,
+            "this server runs no commands: no machine stands behind its nodes, and nothing was done",
+        )),
+    }
+}
+
+/// `{responses: […]}`: what became of each node.
+fn responses(nodes: &[&Node], outcomes: Vec<Result<(), Refusal>>) -> Answer {
+    let responses = nodes.iter().zip(outcomes).map(|(node, outcome)| {
         let mut response = match outcome {
             Ok(()) => json!({ "result": 0, "out": "", "errOut": "", "exitStatus": 0 }),
             Err(refusal) => refusal.into_value(),
@@ -55,8 +103,7 @@ pub async fn restart_services(app: &App, caller: &Caller, call: &Call) -> Outcom
         }
         response
     });
-    let responses: Vec<Value> = responses.collect();
-    Ok(Answer::ok().with("responses", responses))
+    Answer::ok().with("responses", responses.collect::<Vec<Value>>())
 }
 
 /// `environment/control/setnodedisplayname`
@@ -92,25 +139,27 @@ fn node(environment: &Environment, id: i64) -> Result<&Node, Refusal> {
     found.ok_or_else(|| Refusal::new(code::NOT_FOUND, what()))
 }
 
-/// Restarts nodes, and waits until they are ready: what became of each.
+/// Restarts nodes, from another version where a tag names one, and waits until they are ready: what became of each.
 async fn restarted(
     app: &App,
     caller: &Caller,
     environment: &Environment,
     nodes: &[&Node],
+    tag: Option<&str>,
 ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
     let ids: Vec<i64> = nodes.iter().map(|node| node.id).collect();
-    let begun = store::restart(&app.store, &caller.user, &environment.name, &ids, takes(app), &caller.entry).await?;
+    let (user, name) = (&caller.user, &environment.name);
+    let begun = store::restart(&app.store, user, name, &ids, tag, takes(app), &caller.entry).await?;
     match begun {
         Begun::Until(at) => wait(at).await,
         Begun::Already => {}
-        Begun::In(state) => return Ok(nodes.iter().map(|node| Err(failed(node, state))).collect()),
+        Begun::In(state) => return Ok(nodes.iter().map(|node| Err(failed(node, "restart", state))).collect()),
         Begun::Unknown => return Err(no_such_environment(&environment.name)),
     }
     Ok(nodes.iter().map(|_| Ok(())).collect())
 }
 
-fn failed(node: &Node, state: State) -> Refusal {
-    let what = format!("node {} cannot be restarted: its environment is {}", node.id, state.text());
+fn failed(node: &Node, to: &str, state: State) -> Refusal {
+    let what = format!("node {} cannot {to}: its environment is {}", node.id, state.text());
     Refusal::new(code::NODE_FAILED, what)
 }

@@ -21,6 +21,8 @@ pub enum State {
     NotExists,
     /// 11
     Broken,
+    /// 12
+    Updating,
     /// 13
     Stopping,
     /// 14
@@ -39,6 +41,7 @@ impl State {
             Self::Cloning => 7,
             Self::NotExists => 8,
             Self::Broken => 11,
+            Self::Updating => 12,
             Self::Stopping => 13,
             Self::GoingToSleep => 14,
         }
@@ -54,6 +57,7 @@ impl State {
             Self::Creating,
             Self::Cloning,
             Self::NotExists,
+            Self::Updating,
             Self::Stopping,
             Self::GoingToSleep,
         ];
@@ -71,6 +75,7 @@ impl State {
             Self::Cloning => "being cloned",
             Self::NotExists => "gone",
             Self::Broken => "broken",
+            Self::Updating => "being changed",
             Self::Stopping => "stopping",
             Self::GoingToSleep => "going to sleep",
         }
@@ -141,7 +146,12 @@ mod tests {
             for state in (1..=15).map(State::of) {
                 let passes = matches!(
                     state,
-                    State::Launching | State::Stopping | State::GoingToSleep | State::Creating | State::Cloning
+                    State::Launching
+                        | State::Stopping
+                        | State::GoingToSleep
+                        | State::Creating
+                        | State::Cloning
+                        | State::Updating
                 );
                 assert!(!change.begins_in(state) || !passes, "{change:?} in {state:?}");
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Executor, Row, Transaction};
 
 use super::state::{Change, State};
 use crate::instant;
@@ -52,6 +52,8 @@ pub struct Node {
     pub flexible_cloudlets: i64,
     /// Until when it restarts.
     pub ready_at: i64,
+    /// The version that it was deployed from; empty: the newest of its type.
+    pub tag: String,
 }
 
 /// A node to make.
@@ -67,6 +69,8 @@ pub struct NewNode {
     pub fixed_cloudlets: i64,
     /// At most.
     pub flexible_cloudlets: i64,
+    /// The version to deploy; empty: the newest of its type.
+    pub tag: String,
 }
 
 /// An environment to make.
@@ -157,11 +161,15 @@ pub async fn find(store: &Store, user: &User, name: &str) -> Result<Option<Envir
     let query = sqlx::query(AssertSqlSafe(sql)).bind(user.id.clone()).bind(now).bind(name.to_lowercase());
     let Some(row) = query.fetch_optional(store.database.pool()).await? else { return Ok(None) };
     let mut environment = from_row(&row, now)?;
-    let sql = format!("{NODES} WHERE n.environment_id = $1 ORDER BY n.place");
-    let query = sqlx::query(AssertSqlSafe(sql)).bind(environment.id.clone());
-    environment.nodes =
-        query.fetch_all(store.database.pool()).await?.iter().map(node_from_row).collect::<Result<_, _>>()?;
+    environment.nodes = nodes_of(store.database.pool(), &environment.id).await?;
     Ok(Some(environment))
+}
+
+/// The nodes of an environment, by place.
+pub async fn nodes_of(executor: impl Executor<'_, Database = Any>, id: &str) -> Result<Vec<Node>, StoreError> {
+    let sql = format!("{NODES} WHERE n.environment_id = $1 ORDER BY n.place");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(id.to_owned());
+    query.fetch_all(executor).await?.iter().map(node_from_row).collect()
 }
 
 /// Whether an environment of this name is there, whoever it belongs to.
@@ -172,7 +180,7 @@ pub async fn is_taken(store: &Store, name: &str) -> Result<bool, StoreError> {
 }
 
 const NODES: &str = "SELECT n.id, n.layer, n.kind, n.display_name, n.fixed_cloudlets, n.flexible_cloudlets, n.ready_at, \
-                     n.environment_id FROM nodes n";
+                     n.environment_id, n.tag FROM nodes n";
 
 fn node_from_row(row: &AnyRow) -> Result<Node, StoreError> {
     Ok(Node {
@@ -183,6 +191,7 @@ fn node_from_row(row: &AnyRow) -> Result<Node, StoreError> {
         fixed_cloudlets: row.try_get(4)?,
         flexible_cloudlets: row.try_get(5)?,
         ready_at: row.try_get(6)?,
+        tag: row.try_get(8)?,
     })
 }
 
@@ -215,25 +224,37 @@ pub async fn make(store: &Store, new: &NewEnvironment, takes: i64, by: &Entry) -
     .bind(now)
     .execute(&mut *transaction)
     .await?;
-    for (place, node) in (0_i64..).zip(&new.nodes) {
-        sqlx::query(
-            "INSERT INTO nodes (id, environment_id, place, layer, kind, display_name, fixed_cloudlets, \
-             flexible_cloudlets, ready_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)",
-        )
-        .bind(free_node_id(&mut transaction).await?)
-        .bind(id.clone())
-        .bind(place)
-        .bind(node.layer.clone())
-        .bind(node.kind.clone())
-        .bind(node.display_name.clone())
-        .bind(node.fixed_cloudlets)
-        .bind(node.flexible_cloudlets)
-        .execute(&mut *transaction)
-        .await?;
+    for (place, node) in (0..).zip(&new.nodes) {
+        insert(&mut transaction, &id, place, node).await?;
     }
     audit::write_in(&mut transaction, by, "environment.create", &new.name, "created").await?;
     transaction.commit().await?;
     Ok(Made::Until(now + takes))
+}
+
+/// Adds a node to an environment.
+pub async fn insert(
+    transaction: &mut Transaction<'_, Any>,
+    environment_id: &str,
+    place: i64,
+    node: &NewNode,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO nodes (id, environment_id, place, layer, kind, display_name, fixed_cloudlets, \
+         flexible_cloudlets, ready_at, tag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9)",
+    )
+    .bind(free_node_id(transaction).await?)
+    .bind(environment_id.to_owned())
+    .bind(place)
+    .bind(node.layer.clone())
+    .bind(node.kind.clone())
+    .bind(node.display_name.clone())
+    .bind(node.fixed_cloudlets)
+    .bind(node.flexible_cloudlets)
+    .bind(node.tag.clone())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 /// A number that no node has. The numbers are many and the nodes few: a second try is rare, a third never seen.
@@ -289,7 +310,7 @@ pub async fn begin(
 }
 
 /// Without its nodes.
-async fn find_in(
+pub async fn find_in(
     transaction: &mut Transaction<'_, Any>,
     user: &User,
     name: &str,
@@ -300,12 +321,13 @@ async fn find_in(
     query.fetch_optional(&mut **transaction).await?.map(|row| from_row(&row, now)).transpose()
 }
 
-/// Restarts nodes of a running environment; each takes `takes` microseconds.
+/// Restarts nodes of a running environment, from another version where a tag names one; each takes `takes` microseconds.
 pub async fn restart(
     store: &Store,
     user: &User,
     name: &str,
     nodes: &[i64],
+    tag: Option<&str>,
     takes: i64,
     by: &Entry,
 ) -> Result<Begun, StoreError> {
@@ -316,15 +338,17 @@ pub async fn restart(
     }
     let until = instant::now() + takes;
     for node in nodes {
-        sqlx::query("UPDATE nodes SET ready_at = $1 WHERE id = $2 AND environment_id = $3")
+        sqlx::query("UPDATE nodes SET ready_at = $1, tag = COALESCE($2, tag) WHERE id = $3 AND environment_id = $4")
             .bind(until)
+            .bind(tag.map(str::to_owned))
             .bind(*node)
             .bind(environment.id.clone())
             .execute(&mut *transaction)
             .await?;
     }
     let target = format!("{} ({} nodes)", environment.name, nodes.len());
-    audit::write_in(&mut transaction, by, "environment.restart", &target, "begun").await?;
+    let action = if tag.is_some() { "environment.redeploy" } else { "environment.restart" };
+    audit::write_in(&mut transaction, by, action, &target, "begun").await?;
     transaction.commit().await?;
     Ok(Begun::Until(until))
 }
