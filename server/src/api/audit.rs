@@ -58,14 +58,10 @@ pub async fn list(State(app): State<App>, caller: Caller, params: Params) -> Res
         actor: actor.unwrap_or_default().to_owned(),
         action: action.unwrap_or_default().to_owned(),
         before: before.transpose()?,
-        limit: limit + 1,
+        limit,
     };
-    let mut found = audit::list(&app.store.database, &search).await?;
-    let more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
-    if more {
-        found.pop();
-    }
-    let next = found.last().filter(|_| more).map(|last| {
+    let found = audit::list(&app.store.database, &search).await?;
+    let next = found.end().map(|last| {
         let mut query = Serializer::new(String::new());
         query.append_pair("limit", &limit.to_string()).append_pair("before", &last.place());
         for (name, value) in [("actor", actor), ("action", action)] {
@@ -76,7 +72,8 @@ pub async fn list(State(app): State<App>, caller: Caller, params: Params) -> Res
         // Relative to the request's address, so that it holds behind a proxy with a prefix too.
         format!("<?{}>; rel=\"next\"", query.finish())
     });
-    let mut response = (NO_STORE, Json(found.into_iter().map(LineAnswer::from).collect::<Vec<_>>())).into_response();
+    let mut response =
+        (NO_STORE, Json(found.rows.into_iter().map(LineAnswer::from).collect::<Vec<_>>())).into_response();
     if let Some(next) = next.and_then(|link| link.parse().ok()) {
         response.headers_mut().insert(header::LINK, next);
     }

@@ -65,12 +65,8 @@ impl From<PackageVersion> for VersionAnswer {
 /// `GET /api/v1/Packages?limit=&after=&search=`; the next page's address is in `Link` (RFC 8288).
 pub async fn list(State(app): State<App>, _: Caller, params: Params) -> Result<Response, Problem> {
     let (limit, search) = (params.limit(PAGE, LARGEST_PAGE)?, params.search("search")?);
-    let mut found = packages::list(&app.store.database, search, params.get("after"), limit + 1).await?;
-    let more = i64::try_from(found.len()).is_ok_and(|count| count > limit);
-    if more {
-        found.pop();
-    }
-    let next = found.last().filter(|_| more).map(|last| {
+    let found = packages::list(&app.store.database, search, params.get("after"), limit).await?;
+    let next = found.end().map(|last| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &limit.to_string()).append_pair("after", &last.package_id);
         if let Some(search) = search {
@@ -79,7 +75,7 @@ pub async fn list(State(app): State<App>, _: Caller, params: Params) -> Result<R
         // Relative to the request's address, so that it holds behind a proxy with a prefix too.
         format!("<?{}>; rel=\"next\"", query.finish())
     });
-    let answers: Vec<_> = found.into_iter().map(package_answer).collect();
+    let answers: Vec<_> = found.rows.into_iter().map(package_answer).collect();
     let mut response = Json(answers).into_response();
     if let Some(next) = next.and_then(|link| link.parse().ok()) {
         response.headers_mut().insert(header::LINK, next);

@@ -21,13 +21,9 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> R
     let text = |name| params.get(name).unwrap_or_default().trim().chars().take(200).collect::<String>();
     let (actor, action) = (text("actor"), text("action"));
     let before = params.get("before").and_then(audit::place);
-    let search = Search { actor: actor.clone(), action: action.clone(), before: before.clone(), limit: PAGE + 1 };
-    let mut lines = audit::list(&app.store.database, &search).await?;
-    let more = i64::try_from(lines.len()).is_ok_and(|count| count > PAGE);
-    if more {
-        lines.pop();
-    }
-    let next = lines.last().filter(|_| more).map(|last| address(&actor, &action, &last.place()));
+    let search = Search { actor: actor.clone(), action: action.clone(), before: before.clone(), limit: PAGE };
+    let lines = audit::list(&app.store.database, &search).await?;
+    let next = lines.end().map(|last| address(&actor, &action, &last.place()));
     let content = html! {
         (layout::heading("Audit", "Each change, and each sign-in that was refused. Newest first, times in UTC.", &html! {}))
         form.filter role="search" method="get" action="/audit" {
@@ -38,7 +34,7 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> R
             }
             button type="submit" { "Filter" }
         }
-        @if lines.is_empty() {
+        @if lines.rows.is_empty() {
             div.empty.card { h2 { "Nothing found" } p { a href="/audit" { "Show all" } } }
         } @else {
             div.card.flush {
@@ -54,7 +50,7 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> R
                             th role="columnheader" scope="col" { "From" }
                         }
                     }
-                    tbody role="rowgroup" { @for line in &lines { (row(line)) } }
+                    tbody role="rowgroup" { @for line in &lines.rows { (row(line)) } }
                 }
             }
             nav.pages aria-label="Pages" {

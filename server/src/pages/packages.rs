@@ -22,12 +22,8 @@ const PAGE: i64 = 50;
 pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> Result<Response, Refusal> {
     let search: String = params.get("search").unwrap_or_default().trim().chars().take(200).collect();
     let wanted = Some(search.as_str()).filter(|search| !search.is_empty());
-    let mut found = packages::list(&app.store.database, wanted, params.get("after"), PAGE + 1).await?;
-    let more = i64::try_from(found.len()).is_ok_and(|count| count > PAGE);
-    if more {
-        found.pop();
-    }
-    let next = found.last().filter(|_| more).map(|last| address(&search, &last.package_id));
+    let found = packages::list(&app.store.database, wanted, params.get("after"), PAGE).await?;
+    let next = found.end().map(|last| address(&search, &last.package_id));
     let content = html! {
         (layout::heading("Packages", "What this server holds, by the newest version of each.", &html! {}))
         form.filter role="search" method="get" action="/packages" {
@@ -38,7 +34,7 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> R
             }
             button type="submit" { "Search" }
         }
-        @if found.is_empty() {
+        @if found.rows.is_empty() {
             div.empty.card {
                 @if search.is_empty() && params.get("after").is_none() {
                     h2 { "No packages yet" }
@@ -61,7 +57,7 @@ pub async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> R
                             th role="columnheader" scope="col" { "Needs" }
                         }
                     }
-                    tbody role="rowgroup" { @for newest in &found { (row(newest)) } }
+                    tbody role="rowgroup" { @for newest in &found.rows { (row(newest)) } }
                 }
             }
             nav.pages aria-label="Pages" {

@@ -3,6 +3,7 @@
 use sqlx::{Any, Row, Transaction};
 
 use super::database::Database;
+use super::page::{self, Page};
 use super::{StoreError, new_id};
 use crate::instant;
 
@@ -127,7 +128,7 @@ pub struct Search {
 }
 
 /// The lines that a search finds, newest first.
-pub async fn list(database: &Database, search: &Search) -> Result<Vec<Line>, StoreError> {
+pub async fn list(database: &Database, search: &Search) -> Result<Page<Line>, StoreError> {
     let sql = "SELECT id, at, actor, action, target, outcome, address FROM audit \
                WHERE (at < $1 OR (at = $1 AND id < $2)) AND ($3 = '%%' OR lower(actor) LIKE $3 ESCAPE '\\') \
                AND ($4 = '%%' OR lower(action) LIKE $4 ESCAPE '\\' OR lower(target) LIKE $4 ESCAPE '\\') \
@@ -138,7 +139,7 @@ pub async fn list(database: &Database, search: &Search) -> Result<Vec<Line>, Sto
         .bind(id)
         .bind(pattern(&search.actor))
         .bind(pattern(&search.action))
-        .bind(search.limit)
+        .bind(page::with_next(search.limit))
         .fetch_all(database.pool())
         .await?;
     let line = |row: &sqlx::any::AnyRow| -> Result<Line, StoreError> {
@@ -152,7 +153,7 @@ pub async fn list(database: &Database, search: &Search) -> Result<Vec<Line>, Sto
             address: row.try_get(6)?,
         })
     };
-    rows.iter().map(line).collect()
+    Ok(Page::of(rows.iter().map(line).collect::<Result<_, _>>()?, search.limit))
 }
 
 /// Letters of ASCII alone lose their case, as SQLite's lower() and LIKE have it.

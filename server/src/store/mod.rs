@@ -10,6 +10,7 @@ pub mod database;
 pub mod failures;
 pub mod installers;
 pub mod packages;
+pub mod page;
 pub mod people;
 pub mod sessions;
 pub mod sweep;

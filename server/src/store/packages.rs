@@ -8,6 +8,7 @@ use uss::update_service::model::Dependency;
 use super::audit::{self, Entry};
 use super::blobs::{self, FreshBlob};
 use super::database::Database;
+use super::page::{self, Page};
 use super::{Store, StoreError};
 use crate::archive::Archive;
 use crate::instant;
@@ -57,7 +58,7 @@ pub async fn list(
     search: Option<&str>,
     after: Option<&str>,
     limit: i64,
-) -> Result<Vec<PackageVersion>, StoreError> {
+) -> Result<Page<PackageVersion>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM versions v JOIN blobs b ON b.id = v.blob_id \
          WHERE v.sort_key = (SELECT MAX(n.sort_key) FROM versions n WHERE n.package_id = v.package_id) \
@@ -71,10 +72,10 @@ pub async fn list(
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(after.unwrap_or_default().to_owned())
         .bind(format!("%{escaped}%"))
-        .bind(limit)
+        .bind(page::with_next(limit))
         .fetch_all(database.pool())
         .await?;
-    rows.iter().map(version).collect()
+    Ok(Page::of(rows.iter().map(version).collect::<Result<_, _>>()?, limit))
 }
 
 /// All versions of these packages, newest first; unknown ids are absent.
