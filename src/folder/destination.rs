@@ -155,7 +155,7 @@ impl Folder {
         let (path, made) = (partial.0.clone(), partial.clone());
         // Whoever gives this up may do it before the file is there: the last of the two removes it.
         let opened = blocking(move || (Writing::open(&made.0, 0), made)).await?.0;
-        self.take_into(upload, &path, opened, body).await
+        self.take_into(upload, &target, &path, opened, body).await
     }
 
     /// Takes the bytes of `body` from byte `from` on into a partial file, and moves that to its place.
@@ -166,21 +166,21 @@ impl Folder {
         from: u64,
         body: impl Stream<Item = Result<Bytes, Error>> + Unpin,
     ) -> Result<Receipt, Error> {
-        self.target(upload)?;
+        let target = self.target(upload)?;
         let path = partial.to_owned();
         let opened = blocking(move || Writing::open(&path, from)).await?;
-        self.take_into(upload, partial, opened, body).await
+        self.take_into(upload, &target, partial, opened, body).await
     }
 
-    /// Takes the bytes of `body` into an opened partial file, and moves that to its place.
+    /// Takes the bytes of `body` into an opened partial file, and moves that to its place, `target`.
     async fn take_into(
         &self,
         upload: &Upload,
+        target: &Path,
         partial: &Path,
         opened: io::Result<Result<Writing, String>>,
         body: impl Stream<Item = Result<Bytes, Error>> + Unpin,
     ) -> Result<Receipt, Error> {
-        let target = self.target(upload)?;
         let broken = |error: io::Error| failed("write", partial, &error).with_server(self.name());
         let mut writing = opened.map_err(broken)?.map_err(|what| self.elsewhere(upload, what))?;
         let mut body = body.ready_chunks(CHUNKS);
@@ -219,7 +219,7 @@ impl Folder {
                 .with_hint("Save it again; if that fails too, have the source's storage and this disk checked.")
                 .with_server(self.name()));
         }
-        let outcome = self.place(upload, partial, &target, digest).await?;
+        let outcome = self.place(upload, partial, target, digest).await?;
         // Locked until here, so that nobody begins anew with what is being moved.
         drop(file);
         Ok(Receipt { outcome, size: Some(size), sha256: Some(digest) })
