@@ -1,15 +1,18 @@
 //! Hex digits: how SHA-256 digests are written in JSON, in names of files and for people.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// Lower-case digits, two a byte.
 pub(crate) fn to_hex(bytes: &[u8; 32]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        write!(text, "{byte:02x}").ok();
-    }
+    // Writing to a string cannot fail.
+    write_hex(&mut text, bytes).ok();
     text
+}
+
+/// The same into what is being written, with no string in between.
+pub(crate) fn write_hex(out: &mut impl Write, bytes: &[u8; 32]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
 }
 
 /// 64 digits of either case; none for anything else.

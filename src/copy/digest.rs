@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::body::{Chunk, Room};
 use crate::error::{Error, ErrorKind};
-use crate::hex::{from_hex, to_hex};
+use crate::hex::{from_hex, write_hex};
 
 /// Chunks after each of which the hash can be gone back to: some MiB, more than is ever under way.
 const REMEMBERED: usize = 1024;
@@ -47,7 +47,7 @@ impl From<Digest> for [u8; 32] {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&to_hex(&self.0))
+        write_hex(f, &self.0)
     }
 }
 
