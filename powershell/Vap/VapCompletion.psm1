@@ -8,16 +8,20 @@ function Complete-VapWord {
     [CmdletBinding()]
     param($CommandName, $ParameterName, $WordToComplete, $CommandAst, $FakeBoundParameters)
     $word = "$WordToComplete".Trim("'", '"')
+    $told = @{}
     try {
         $values = @(switch ($ParameterName) {
                 'Server' { foreach ($known in Read-VapConnection) { $known.Server }; [System.Environment]::GetEnvironmentVariable('VAP_SERVER') }
-                'Method' { Read-VapMethod $PSCmdlet $word | ForEach-Object { $_.Method } }
+                'Method' { Read-VapMethod $PSCmdlet $word | ForEach-Object { $told[$_.Method] = $_.Summary; $_.Method } }
                 'Parameter' {
                     $path = "$($FakeBoundParameters['Method'])".Replace('/rest/', '/')
                     $method = @(Read-VapMethod $PSCmdlet $path | Select-VapMethod $path)[0]
                     if ($null -ne $method) {
-                        $required = foreach ($name in $method.Required) { "$name = ''" }
-                        "@{ $($required -join '; ') }"
+                        # What has to be there, and then all of it.
+                        foreach ($names in $method.Required, $method.Parameters) {
+                            if ($names) { "@{ $(@(foreach ($name in $names) { "$name = ''" }) -join '; ') }" }
+                        }
+                        if (-not $method.Parameters) { '@{}' }
                     }
                 }
                 'Scope' { Request-VapRow $PSCmdlet $FakeBoundParameters 'platform-scopes' $true | ForEach-Object { if ($_.Kind -eq 'Set') { $_.Name } } }
@@ -32,7 +36,8 @@ function Complete-VapWord {
             if (-not $fits -or $seen[$value]) { continue }
             $seen[$value] = $true
             $text = if ($ParameterName -eq 'Parameter' -or $value -match '^[\w./:+-]+$') { $value } else { "'$($value.Replace("'", "''"))'" }
-            [System.Management.Automation.CompletionResult]::new($text, $value, 'ParameterValue', $value)
+            $tip = if ($told[$value]) { $told[$value] } else { $value }
+            [System.Management.Automation.CompletionResult]::new($text, $value, 'ParameterValue', $tip)
         }
     }
     catch { return }

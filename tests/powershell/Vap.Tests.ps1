@@ -432,7 +432,10 @@ Describe 'The module' {
         Connect-VapPlatform $a.Url $login -SignIn | Out-Null
         function Get-Completion { param([string] $Line) @(Get-UssTestCompletion $Line | ForEach-Object CompletionText) }
         Get-Completion 'Invoke-VapMethod stopen' | Should -Be 'environment/control/stopenv'
-        Get-Completion 'Invoke-VapMethod environment/control/cloneenv -Parameter ' | Should -Be "@{ dstEnvName = ''; srcEnvName = '' }"
+        (Get-UssTestCompletion 'Invoke-VapMethod stopen').ToolTip | Should -Be 'Stops environment if it is running'
+        Get-Completion 'Invoke-VapMethod environment/control/cloneenv -Parameter ' | Should -Be "@{ dstEnvName = ''; srcEnvName = '' }", "@{ dstEnvName = ''; srcEnvName = ''; useExternalMounts = '' }"
+        Get-Completion 'Invoke-VapMethod environment/control/getenvs ' | Should -Be "@{ appid = ''; lazy = ''; ownerUid = '' }"
+        Get-Completion 'Invoke-VapMethod users/authentication/gettokentemplates ' | Should -Be '@{}'
         Get-Completion 'Stop-VapEnvironment my' | Should -Be 'my-project'
         Get-Completion 'New-VapToken x -Scope Mav' | Should -Be "'Maven Plugin'"
     }
