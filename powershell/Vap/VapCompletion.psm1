@@ -24,9 +24,9 @@ function Complete-VapWord {
                         if (-not $method.Parameters) { '@{}' }
                     }
                 }
-                'Scope' { Request-VapRow $PSCmdlet $FakeBoundParameters 'platform-scopes' $true | ForEach-Object { if ($_.Kind -eq 'Set') { $_.Name } } }
+                'Scope' { Request-VapRow $PSCmdlet $FakeBoundParameters 'platform-scopes' $true @('search', $word) | ForEach-Object { if ($_.Kind -eq 'Set') { $_.Name } } }
                 'Name' {
-                    if ($CommandName -eq 'Get-VapTokenScope') { Request-VapRow $PSCmdlet $FakeBoundParameters 'platform-scopes' $true | ForEach-Object { $_.Name } }
+                    if ($CommandName -eq 'Get-VapTokenScope') { Request-VapRow $PSCmdlet $FakeBoundParameters 'platform-scopes' $true @('search', $word) | ForEach-Object { $_.Name } }
                     else { Request-VapRow $PSCmdlet $FakeBoundParameters 'platform-environments' | ForEach-Object { $_.Name } }
                 }
             })
@@ -56,9 +56,9 @@ function Select-VapMethod {
 }
 
 function Request-VapRow {
-    # The rows of a command that the platform answers in time.
-    param($Cmdlet, $Bound, $Command, $SignIn)
+    # The rows of a command, if the platform answers in time.
+    param($Cmdlet, $Bound, $Command, $SignIn, $Fields = @())
     $connection = Open-VapPlatform $Cmdlet $Bound $SignIn
-    try { Invoke-UssOperation $Cmdlet @{} $Command @('connection', $connection.Id) -Limit 300 -Fatal }
+    try { Invoke-UssOperation $Cmdlet @{} $Command (@('connection', $connection.Id) + $Fields) -Limit 300 -Fatal }
     finally { if ($connection.Own) { Close-UssConnection $connection.Id } }
 }

@@ -1,5 +1,8 @@
 //! What tokens can be made for: single methods, and the sets that the platform calls templates.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use uss::virtuozzo::methods::{self, Method};
 use uss::wildcard;
 
@@ -83,6 +86,16 @@ const TEMPLATES: [Template; 4] = [
     },
 ];
 
+/// What each set holds, by its id: the patterns are too many to match them for every answer.
+static HELD: LazyLock<HashMap<i64, Vec<&'static Method>>> = LazyLock::new(|| {
+    let is_held = |template: &Template, method: &Method| {
+        let path = method.path();
+        template.patterns.iter().any(|pattern| wildcard::matches(pattern, &path))
+    };
+    let held = |template: &Template| all().filter(|method| is_held(template, method)).collect();
+    TEMPLATES.iter().map(|template| (template.id, held(template))).collect()
+});
+
 /// The methods that a token may be made for, by service and name.
 pub fn all() -> impl Iterator<Item = &'static Method> {
     methods::all().iter().filter(|method| method.is_for_tokens())
@@ -102,13 +115,12 @@ pub fn template(name: &str) -> Option<&'static Template> {
 impl Template {
     /// Whether it holds this method.
     pub fn holds(&self, method: &Method) -> bool {
-        let path = method.path();
-        method.is_for_tokens() && self.patterns.iter().any(|pattern| wildcard::matches(pattern, &path))
+        self.methods().any(|held| std::ptr::eq(held, method))
     }
 
     /// What it holds.
-    pub fn methods(&'static self) -> impl Iterator<Item = &'static Method> {
-        all().filter(|method| self.holds(method))
+    pub fn methods(&self) -> impl Iterator<Item = &'static Method> {
+        HELD.get(&self.id).into_iter().flatten().copied()
     }
 }
 
