@@ -62,7 +62,7 @@ function Invoke-UssTokenCommand {
 function Close-UssPerson {
     # Ends the session that the password began, and the native connection, whatever becomes of the first.
     param($Cmdlet, $Bound, $Connection)
-    try { Invoke-UssFields $Cmdlet $Bound 'sign-out' @('connection', $Connection.Id) }
+    try { Invoke-UssOperation $Cmdlet $Bound 'sign-out' @('connection', $Connection.Id) 'Signing out' }
     finally { Close-UssServer $Connection }
 }
 
