@@ -325,8 +325,7 @@ Describe 'The session of a password' {
         function Get-Session {
             # How many sessions were begun, and how many of them ended.
             $lines = @(Invoke-UssMethod '/api/v1/Audit?action=session&limit=1000' -Server $a.Url -Credential $a.Credential)
-            @($lines | Where-Object Action -EQ 'session.begin').Count
-            @($lines | Where-Object Action -EQ 'session.end').Count
+            foreach ($outcome in 'signed in', 'signed out') { @($lines | Where-Object Outcome -EQ $outcome).Count }
         }
     }
 
