@@ -117,7 +117,8 @@ impl Run {
                 self.step("PowerShell 5.1 syntax", || lint::powershell(&pwsh).map(Tally::passed));
                 self.step("XML of the modules", || lint::xml(&pwsh).map(Tally::passed));
                 self.step("PowerShell", || powershell(&pwsh, built));
-                if cfg!(target_os = "linux") {
+                // Where PowerShell for Windows is not to be had, a real Windows runs the suite: the public workflow's.
+                if cfg!(target_os = "linux") && wine::has_powershell() {
                     match windows::available().and_then(|()| wine::available()) {
                         Ok(()) => self.step("PowerShell for Windows", || powershell_on_windows(built, &[])),
                         Err(reason) => self.step("PowerShell for Windows", || {

@@ -11,9 +11,14 @@ const PACKAGES: [&str; 1] = ["wine64"];
 const WINE: &str = "/usr/lib/wine/wine64";
 const WINESERVER: &str = "/usr/lib/wine/wineserver64";
 
+/// Whether a PowerShell for Windows is beside this checkout.
+pub(crate) fn has_powershell() -> bool {
+    kit().is_file()
+}
+
 /// Whether Windows programs can run here, and PowerShell for Windows is there; installs what is missing where it may.
 pub(crate) fn available() -> Result<()> {
-    if !kit().is_file() {
+    if !has_powershell() {
         return Err("there is no PowerShell for Windows: ../shared/powershell is not beside this checkout".into());
     }
     debian::require(&PACKAGES, "run Windows programs")
