@@ -137,3 +137,33 @@ impl std::fmt::Display for Told {
 
 impl std::error::Error for Usage {}
 impl std::error::Error for Told {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What stands after `before` wherever it is in the text, to the next space or mark.
+    fn words<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
+        let part = |rest: &'a str| rest.split(|letter: char| !letter.is_ascii_lowercase()).next();
+        text.split(before).skip(1).filter_map(part).filter(|word| !word.is_empty())
+    }
+
+    #[test]
+    fn workflows_and_pages_name_commands_that_exist() {
+        let known: Vec<&str> = USAGE.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+        let folders = [".github/workflows", ".ci", "docs", "docs/decisions", "."].map(|at| workspace::root().join(at));
+        let files =
+            folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+        let mut named = 0;
+        for file in files.filter(|file| file.is_file()) {
+            // Pictures are no text.
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            for word in words(&text, "cargo xtask ").chain(words(&text, "-p xtask -- ")) {
+                assert!(known.contains(&word), "{} names cargo xtask {word}", file.display());
+                named += 1;
+            }
+        }
+        assert!(named > 10, "{named} commands are named");
+    }
+}
