@@ -36,6 +36,7 @@ usage: cargo xtask COMMAND
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
   package [--out DIR] [--native RID=FILE]... [--project ADDRESS]
                                      what people install: gallery packages, a zip, a bill of materials, digests
+  package try [SUITE]                runs the packages' library on an older Debian, which debootstrap makes: bullseye
   windows [--out DIR]                uss.dll, cross-built on Debian and checked; with --out the modules for this platform
                                      and Windows
   windows check FILE                 whether a DLL from elsewhere has the header's exports, stands alone, and is protected
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
         ["screenshots"] => screenshots::run(),
         ["test"] => test::run(),
         ["stage", options @ ..] => stage(options),
+        ["package", "try"] => package::run_on(None),
+        ["package", "try", suite] => package::run_on(Some(suite)),
         ["package", options @ ..] => package::run(options),
         ["windows"] => windows::build(Profile::Release).map(|library| println!("{}", library.display())),
         ["windows", "test", files @ ..] => test::run_on_windows(files),

@@ -32,7 +32,9 @@ impl GlibC {
     /// The newest in what readelf says of the versions that are needed.
     fn newest(told: &str) -> Option<Self> {
         let names = told.split_whitespace().filter_map(|word| word.strip_prefix("GLIBC_"));
-        names.filter_map(Self::parse).max()
+        // The one name without a number: relocations in a form that loaders read since 2.36.
+        let version = |name: &str| if name == "ABI_DT_RELR" { Some(Self(2, 36)) } else { Self::parse(name) };
+        names.filter_map(version).max()
     }
 
     fn parse(version: &str) -> Option<Self> {
@@ -78,6 +80,17 @@ pub(super) fn build() -> Result<PathBuf> {
     Ok(target.join(triple).join("release/libuss.so"))
 }
 
+/// Compiles a C program that needs the library, against the same C library; answers with the program.
+pub(super) fn compile(source: &Path, library: &Path, program: PathBuf) -> Result<PathBuf> {
+    let target = format!("{}-linux-gnu.{OLDEST}", std::env::consts::ARCH);
+    let mut compiler = Command::new("cargo-zigbuild");
+    compiler.args(["zig", "cc", "--", "-target", &target, "-std=c99", "-I"]).arg(workspace::root().join("include"));
+    // By its name: the path that it has here is not the one that it will have.
+    compiler.arg(source).arg("-L").arg(library.parent().unwrap_or(library)).arg("-luss");
+    process::output(compiler.arg("-o").arg(&program))?;
+    Ok(program)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -98,6 +111,7 @@ Version needs section '.gnu.version_r' contains 2 entries:
     fn the_newest_version_is_found_by_number() {
         assert_eq!(GlibC::newest(TOLD), Some(GlibC(2, 28)));
         assert_eq!(GlibC::newest("Name: GLIBC_PRIVATE"), None);
+        assert_eq!(GlibC::newest(&format!("{TOLD} Name: GLIBC_ABI_DT_RELR")), Some(GlibC(2, 36)));
         assert_eq!(GlibC::newest(""), None);
     }
 

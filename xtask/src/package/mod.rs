@@ -9,6 +9,7 @@ mod archive;
 mod linux;
 mod manifest;
 mod nuget;
+mod older;
 mod sbom;
 
 use std::{
@@ -69,6 +70,11 @@ const PLATFORMS: [Platform; 8] = [
 
 const fn platform(rid: &'static str, triple: &'static str, library: &'static str, kind: Kind) -> Platform {
     Platform { rid, triple, library, kind }
+}
+
+/// Runs the library for packages on an older Debian.
+pub(crate) fn run_on(suite: Option<&str>) -> Result<()> {
+    older::run(suite.unwrap_or(older::SUITE))
 }
 
 /// Builds for this platform, unless its library is given, and packages that with all other libraries that are there.
