@@ -207,7 +207,10 @@ function Open-VapPlatform {
             $server = $script:Default.Server
         }
         else { $server = [System.Environment]::GetEnvironmentVariable('VAP_SERVER') }
-        if (-not $server) { Stop-UssCmdlet $Cmdlet 'NotConnected' 'No platform was named, and there is no connection.' 'Use Connect-VapPlatform first, or -Server, or set VAP_SERVER.' 'ConnectionError' }
+        if (-not $server) {
+            $hint = if ($New) { 'Name it, like Connect-VapPlatform https://app.example.com, or set VAP_SERVER.' } else { 'Use Connect-VapPlatform first, or -Server, or set VAP_SERVER.' }
+            Stop-UssCmdlet $Cmdlet 'NotConnected' 'No platform was named, and there is no connection.' $hint 'ConnectionError'
+        }
     }
     $origin = Get-UssOrigin $server
     $known = $null

@@ -306,6 +306,7 @@ async fn nodes_are_deployed_anew_from_another_tag() {
     let stopped = [("envName", "reports"), ("nodeGroup", "cp"), ("tag", "1")];
     let stopped = platform.done("redeploycontainersbygroup", &stopped).await;
     assert_eq!(stopped["responses"][0]["result"], 4099, "{stopped}");
+    assert_eq!(stopped["responses"][0]["error"], "the environment is stopped, and its nodes cannot restart");
 }
 
 #[tokio::test]

@@ -47,6 +47,9 @@ Describe 'Connections' {
         (Get-VapEnvironment).Name | Should -Be 'my-project', 'reports', 'shop-test'
         Disconnect-VapPlatform
         (Get-Failure { Get-VapEnvironment }).FullyQualifiedErrorId | Should -Be 'NotConnected,Get-VapEnvironment'
+        $failure = Get-Failure { Connect-VapPlatform -Credential $credential }
+        $failure.FullyQualifiedErrorId | Should -Be 'NotConnected,Connect-VapPlatform'
+        $failure.ErrorDetails.RecommendedAction | Should -Match '^Name it'
     }
 
     It 'a wrong token or password is one clear error' {

@@ -68,7 +68,7 @@ pub async fn redeploy(app: &App, caller: &Caller, call: &Call) -> Outcome {
 /// machine stands behind a node, and a made-up output would have a script believe what did not happen.
 pub async fn execute(app: &App, caller: &Caller, call: &Call) -> Outcome {
     let environment = found(app, caller, call.required("envName")?).await?;
-    let chosen = chosen(&environment, call)?;
+    chosen(&environment, call)?;
     let commands = definition::json(call, "commandList")?;
     let is_command =
         |command: &Value| command.get("command").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
@@ -82,13 +82,11 @@ pub async fn execute(app: &App, caller: &Caller, call: &Call) -> Outcome {
             "is no list of commands like [{\"command\":\"…\",\"params\":\"…\"}]",
         ));
     }
-    match chosen.first().filter(|_| environment.state != State::Running) {
-        Some(node) => Err(failed(node, "run a command", environment.state)),
-        None => Err(Refusal::new(
-            code::NOT_SERVED,
-            "this server runs no commands: no machine stands behind its nodes, and nothing was done",
-        )),
+    if environment.state != State::Running {
+        return Err(failed("run a command", environment.state));
     }
+    let what = "this server runs no commands: no machine stands behind its nodes, and nothing was done";
+    Err(Refusal::new(code::NOT_SERVED, what))
 }
 
 /// `{responses: […]}`: what became of each node.
@@ -153,13 +151,13 @@ async fn restarted(
     match begun {
         Begun::Until(at) => wait(at).await,
         Begun::Already => {}
-        Begun::In(state) => return Ok(nodes.iter().map(|node| Err(failed(node, "restart", state))).collect()),
+        Begun::In(state) => return Ok(nodes.iter().map(|_| Err(failed("restart", state))).collect()),
         Begun::Unknown => return Err(no_such_environment(&environment.name)),
     }
     Ok(nodes.iter().map(|_| Ok(())).collect())
 }
 
-fn failed(node: &Node, to: &str, state: State) -> Refusal {
-    let what = format!("node {} cannot {to}: its environment is {}", node.id, state.text());
-    Refusal::new(code::NODE_FAILED, what)
+/// Without the node's number: an answer names each of its responses by it.
+fn failed(to: &str, state: State) -> Refusal {
+    Refusal::new(code::NODE_FAILED, format!("the environment is {}, and its nodes cannot {to}", state.text()))
 }
