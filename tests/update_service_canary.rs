@@ -50,6 +50,7 @@ async fn all_calls(service: &UpdateService, seen: &mut Seen) {
     errors.extend(service.copy_token(&context, "x", &TokenChanges::default()).await.err());
     errors.extend(service.revoke_token(&context, "x").await.err());
     errors.extend(service.remove_token(&context, "x").await.err());
+    service.sign_out(&context).await;
     errors.extend(service.publish(&context, publish(), body()).await.err());
     let large = Publishing::Package(Publish { length: Some(3), ..publish() });
     let address = format!("{}/files/7", service.server());
