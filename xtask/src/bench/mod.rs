@@ -14,6 +14,7 @@ mod first_call;
 mod import;
 mod link;
 mod query;
+mod refusal;
 mod registry;
 mod sim;
 
@@ -33,7 +34,7 @@ use crate::{
 
 type Benchmark = fn(&Bench) -> Result<()>;
 
-const BENCHMARKS: [(&str, Benchmark); 11] = [
+const BENCHMARKS: [(&str, Benchmark); 12] = [
     ("import", import::run),
     ("first-call", first_call::run),
     ("query", query::run),
@@ -44,6 +45,7 @@ const BENCHMARKS: [(&str, Benchmark); 11] = [
     ("copy-stop", copy_stop::run),
     ("bearer", bearer::run),
     ("exchange", exchange::run),
+    ("refusal", refusal::run),
     ("sim", sim::run),
 ];
 
