@@ -351,8 +351,9 @@ int32_t uss_secret_take(uint64_t secret,
  *     force (boolean, false if not given): Replaces other bytes under the same id and version.
  *     skipDependencyCheck (boolean, false if not given): Only what is named, not what it needs.
  *     includeOptional (boolean, false if not given): Dependencies that are not needed to work, too.
- *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
- *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *     summaryOnly (boolean, false if not given): Only the Uss.CopyPlan of each destination.
+ *   Rows: a Uss.CopyPlan for each destination, then, unless summaryOnly, Uss.CopyResult with the status
+ *     WouldCopy, WouldSkip or WouldReplace. With problems: each as an error item, then the operation fails.
  *
  * plan-copy-installer
  *   Plans a copy of installers. The operation holds the plan for the command copy.
@@ -362,8 +363,9 @@ int32_t uss_secret_take(uint64_t secret,
  *     name (list of texts): Names of installers; `*` is any text, `?` any character. A name without them must
  *       exist.
  *     force (boolean, false if not given): Replaces other bytes of the same installer.
- *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
- *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *     summaryOnly (boolean, false if not given): Only the Uss.CopyPlan of each destination.
+ *   Rows: a Uss.CopyPlan for each destination, then, unless summaryOnly, Uss.CopyResult with the status
+ *     WouldCopy, WouldSkip or WouldReplace. With problems: each as an error item, then the operation fails.
  *
  * plan-save
  *   Plans to save packages and what they need in a folder. The operation holds the plan for the command copy.
@@ -376,8 +378,9 @@ int32_t uss_secret_take(uint64_t secret,
  *     force (boolean, false if not given): Replaces files with other bytes.
  *     skipDependencyCheck (boolean, false if not given): Only what is named, not what it needs.
  *     includeOptional (boolean, false if not given): Dependencies that are not needed to work, too.
- *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
- *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *     summaryOnly (boolean, false if not given): Only the Uss.CopyPlan of each destination.
+ *   Rows: a Uss.CopyPlan for each destination, then, unless summaryOnly, Uss.CopyResult with the status
+ *     WouldCopy, WouldSkip or WouldReplace. With problems: each as an error item, then the operation fails.
  *
  * plan-import
  *   Plans to publish package files. What a file needs is among them, or at each destination already. The
@@ -386,8 +389,9 @@ int32_t uss_secret_take(uint64_t secret,
  *     destination (list of ids of connections): Where they go; each gets all of them.
  *     force (boolean, false if not given): Replaces other bytes under the same id and version.
  *     skipDependencyCheck (boolean, false if not given): Publishes the files in their order, whatever they need.
- *   Rows: a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or
- *     WouldReplace. With problems: each as an error item, then the operation fails.
+ *     summaryOnly (boolean, false if not given): Only the Uss.CopyPlan of each destination.
+ *   Rows: a Uss.CopyPlan for each destination, then, unless summaryOnly, Uss.CopyResult with the status
+ *     WouldCopy, WouldSkip or WouldReplace. With problems: each as an error item, then the operation fails.
  *
  * copy
  *   Copies what a plan shows. A plan is copied once.

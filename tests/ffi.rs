@@ -480,6 +480,24 @@ fn what_was_planned_is_copied_row_by_row_and_only_once() {
 }
 
 #[test]
+fn a_plan_of_which_only_the_summary_is_asked_for_is_copied_all_the_same() {
+    let (_source, destination, from, to) = two_servers();
+    let plan = [("command", "plan-copy"), ("source", from.as_str()), ("destination", to.as_str())];
+    let asked = [("packageId", "app"), ("summaryOnly", "true"), ("format", "json")];
+    let planned = start(&[&plan[..], &asked].concat()).unwrap();
+    let (page, last) = take(planned).unwrap();
+    assert!(last);
+    let rows = json_rows(&[page]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["Destination"], destination.url());
+    let id = planned.to_string();
+    let copy = start(&[("command", "copy"), ("plan", &id), ("format", "json")]).unwrap();
+    let copied = json_rows(&pages(copy).unwrap());
+    assert_eq!(copied.len(), 2);
+    assert_eq!(uss_op_free(planned), USS_OK);
+}
+
+#[test]
 fn a_plan_with_problems_tells_each_and_then_fails() {
     let (_source, _destination, from, to) = two_servers();
     let plan = [("command", "plan-copy"), ("source", from.as_str()), ("destination", to.as_str()), ("format", "json")];

@@ -61,6 +61,8 @@ function Invoke-UssCopy {
     if ($Bound.ContainsKey('ThrottleLimit')) { $run += 'throttleLimit', $Bound['ThrottleLimit'] }
     if ($Bound.ContainsKey('MaxBytesPerSecond')) { $run += 'maxBytesPerSecond', $Bound['MaxBytesPerSecond'] }
     if ($Bound.ContainsKey('CleanUp')) { $run += 'cleanUp', "$($Bound['CleanUp'])".ToLowerInvariant() }
+    # Ten thousand rows that nobody asked to see take as much memory as the copy itself.
+    if (-not $WhatIf) { $fields += 'summaryOnly', 'true' }
     $connections = @()
     $plan = [long[]] @(0)
     try {

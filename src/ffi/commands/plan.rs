@@ -14,8 +14,8 @@ use crate::ffi::operation::{AnyPlan, Run};
 use crate::folder::{Folder, ImportOptions, PackageFiles, plan_import};
 use crate::update_service::UpdateService;
 
-const ROWS: &str = "a Uss.CopyPlan for each destination, then Uss.CopyResult with the status WouldCopy, WouldSkip or \
-                    WouldReplace. With problems: each as an error item, then the operation fails.";
+const ROWS: &str = "a Uss.CopyPlan for each destination, then, unless summaryOnly, Uss.CopyResult with the status \
+                    WouldCopy, WouldSkip or WouldReplace. With problems: each as an error item, then the operation fails.";
 
 fieldset! {
     /// Plans a copy of packages and what they need. The operation holds the plan for the command copy.
@@ -34,6 +34,8 @@ fieldset! {
         skip_dependency_check: bool,
         /// Dependencies that are not needed to work, too.
         include_optional: bool,
+        /// Only the Uss.CopyPlan of each destination.
+        summary_only: bool,
     }
 }
 
@@ -49,7 +51,7 @@ impl Command for PlanCopy {
         };
         let destinations = services(&self.destination);
         let plan = copy::plan(&run.context, &self.source.service, &destinations, &wanted, &options).await;
-        shown(&run, plan, "Nothing was copied", AnyPlan::Servers)
+        shown(&run, plan, self.summary_only, "Nothing was copied", AnyPlan::Servers)
     }
 }
 
@@ -66,6 +68,8 @@ fieldset! {
         name: Vec<String>,
         /// Replaces other bytes of the same installer.
         force: bool,
+        /// Only the Uss.CopyPlan of each destination.
+        summary_only: bool,
     }
 }
 
@@ -83,7 +87,7 @@ impl Command for PlanCopyInstaller {
         };
         let destinations = services(&self.destination);
         let plan = copy::plan_installers(&run.context, &self.source.service, &destinations, &choice, self.force).await;
-        shown(&run, plan, "Nothing was copied", AnyPlan::Servers)
+        shown(&run, plan, self.summary_only, "Nothing was copied", AnyPlan::Servers)
     }
 }
 
@@ -104,6 +108,8 @@ fieldset! {
         skip_dependency_check: bool,
         /// Dependencies that are not needed to work, too.
         include_optional: bool,
+        /// Only the Uss.CopyPlan of each destination.
+        summary_only: bool,
     }
 }
 
@@ -120,7 +126,7 @@ impl Command for PlanSave {
         let folder = Folder::open(&self.output_dir)?;
         let folders = std::slice::from_ref(&folder);
         let plan = copy::plan(&run.context, &self.source.service, folders, &wanted, &options).await;
-        shown(&run, plan, "Nothing was saved", |plan| AnyPlan::Save(plan, folder.clone()))
+        shown(&run, plan, self.summary_only, "Nothing was saved", |plan| AnyPlan::Save(plan, folder.clone()))
     }
 }
 
@@ -136,6 +142,8 @@ fieldset! {
         force: bool,
         /// Publishes the files in their order, whatever they need.
         skip_dependency_check: bool,
+        /// Only the Uss.CopyPlan of each destination.
+        summary_only: bool,
     }
 }
 
@@ -152,7 +160,7 @@ impl Command for PlanImport {
             Ok(files) => plan_import(&run.context, &files, &destinations, options).await,
             Err(problems) => Err(problems),
         };
-        shown(&run, plan, "Nothing was published", AnyPlan::Import)
+        shown(&run, plan, self.summary_only, "Nothing was published", AnyPlan::Import)
     }
 }
 
@@ -164,12 +172,15 @@ fn services(connections: &[Arc<Connection>]) -> Vec<UpdateService> {
 fn shown<S: Source, D: Destination>(
     run: &Run,
     plan: Result<Plan<S, D>, Vec<Error>>,
+    summary_only: bool,
     failed: &str,
     keep: impl FnOnce(Plan<S, D>) -> AnyPlan,
 ) -> Result<(), Error> {
     let plan = plan.map_err(|found| problems(run, found, failed))?;
     run.rows(plan.summaries().into_iter().map(CopyPlan::from));
-    run.rows(plan.rows().into_iter().map(CopyResult::from));
+    if !summary_only {
+        run.rows(plan.rows().into_iter().map(CopyResult::from));
+    }
     run.keep_plan(keep(plan));
     Ok(())
 }
