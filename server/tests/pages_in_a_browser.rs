@@ -301,6 +301,41 @@ async fn packages_are_found_looked_at_and_saved() {
 }
 
 #[tokio::test]
+async fn environments_are_refreshed_and_the_audit_is_filtered_by_mouse() {
+    let server = Server::start_with(&["--demo", "--state-time", "0"]);
+    person(server.data(), "ada", &["--admin"]);
+    let Some(browser) = Browser::start(&server.url).await else { return };
+    browser.sign_in("ada", PASSWORD).await;
+    browser.follow_text("Environments").await;
+    let row = "return [...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('my-project')).innerText";
+    let state = async || browser.js(row).await.as_str().unwrap().to_owned();
+    assert!(state().await.contains("Running"), "{}", state().await);
+    let call = async |path: &str| {
+        let answer = server.request(reqwest::Method::GET, &format!("/1.0/{path}")).send().await.unwrap();
+        support::json(answer, 200).await
+    };
+    let password = PASSWORD.replace(' ', "+");
+    let signed_in = call(&format!("users/authentication/rest/signin?login=ada&password={password}")).await;
+    let session = signed_in["session"].as_str().unwrap();
+    let stopped = call(&format!("environment/control/rest/stopenv?envName=my-project&session={session}")).await;
+    assert_eq!(stopped["result"], 0);
+    browser.follow_text("Refresh").await;
+    assert!(state().await.contains("Stopped"), "{}", state().await);
+
+    browser.follow_text("Audit").await;
+    let rows = async || browser.js("return document.querySelectorAll('tbody tr').length").await.as_u64().unwrap();
+    let all = rows().await;
+    browser.type_into("#action", "environment").await;
+    browser.follow_text("Filter").await;
+    let some = rows().await;
+    assert!(some > 0 && some < all, "{some} of {all}");
+    browser.type_into("#actor", "nobody at all").await;
+    browser.follow_text("Filter").await;
+    assert_eq!(browser.path().await, "/audit?actor=nobody+at+all&action=environment");
+    assert_eq!(rows().await, 0);
+}
+
+#[tokio::test]
 async fn every_page_fits_narrow_and_wide_in_light_and_dark_and_asks_no_other_server() {
     let server = Server::start();
     person(server.data(), "ada", &[]);
