@@ -13,8 +13,8 @@ use uss::ErrorKind;
 use uss::copy::{InstallerChoice, MemoryJournal, RunOptions, Status, plan_installers};
 
 /// What is on its way when a slowed copy breaks some times, heads of requests and answers included: a fault takes a
-/// tenth of a second.
-const LITTLE: u64 = 4 * MEGABYTE;
+/// tenth of a second, and more on a busy machine. To start again would take twice as much at least.
+const LITTLE: u64 = 8 * MEGABYTE;
 
 const CONTENT: &str = "GET /api/v1/Packages/content";
 
@@ -139,7 +139,7 @@ fn bearers_that_end_during_a_transfer_are_renewed_and_nothing_is_sent_again() {
     let row = pair.copy_one_with("app", &slow(8)).unwrap();
     assert_eq!(row.status, Status::Copied);
     // A buffer each was on its way when its bearer was refused; to start again would take nine times as much.
-    assert!(row.bytes_sent - size < 2 * LITTLE, "{} bytes were sent again", row.bytes_sent - size);
+    assert!(row.bytes_sent - size < LITTLE, "{} bytes were sent again", row.bytes_sent - size);
     assert_eq!(pair.uploads("POST"), 1);
     // One sign-in for the plan, and one for each bearer that ended.
     assert_eq!((pair.a.exchanges() - of_a, pair.b.exchanges() - of_b), (1, 4));
