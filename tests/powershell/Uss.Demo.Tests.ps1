@@ -30,14 +30,15 @@ if (-not $onUnix) {
             $tokens = @(Invoke-UssServerProgram token list --user ada --data $a.Data)
             $id = -split $tokens[-1]
             $script = Join-Path (Split-Path (Split-Path $PSScriptRoot)) 'xtask/src/demo/packages.ps1'
-            $told = Invoke-UssTestShell "& '$script' -Module '$env:USS_TEST_MODULE' -Headquarters '$($a.Url)' -Store '$($b.Url)' -ServerProgram '$program' -TokenId '$($id[0])' -HeadquartersData '$($a.Data)' -StoreData '$($b.Data)' -Plain" @{
+            # Dot-sourced, it sets the preferences of the session, as with -File.
+            $told = Invoke-UssTestShell ". '$script' -Module '$env:USS_TEST_MODULE' -Headquarters '$($a.Url)' -Store '$($b.Url)' -ServerProgram '$program' -TokenId '$($id[0])' -HeadquartersData '$($a.Data)' -StoreData '$($b.Data)' -Plain" @{
                 DEMO_HEADQUARTERS_TOKEN = $a.Token; DEMO_STORE_TOKEN = $b.Token; NO_COLOR = '1'
             }
             $told.Errors | Should -BeNullOrEmpty
             $told.ExitCode | Should -Be 0
             @([regex]::Matches($told.Output, 'WouldCopy')).Count | Should -Be 5
             @([regex]::Matches($told.Output, '(?m)^    Copying packages +\d+ %  \d of 5, [\d.]+ [kM]?B of 247 MB')).Count | Should -BeGreaterThan 1
-            @([regex]::Matches($told.Output, ' True\b')).Count | Should -Be 5
+            @([regex]::Matches($told.Output, '[0-9a-f]{24} [0-9a-f]{24} +True\b')).Count | Should -Be 5
             @([regex]::Matches($told.Output, ' Skipped ')).Count | Should -Be 5
             $told.Output | Should -Match 'refused: AuthenticationFailed,Get-UssPackageVersion'
         }

@@ -192,23 +192,24 @@ if (-not $onUnix) {
 
         It 'fits to the last byte of an entry, and is refused with one byte more before anything is kept' {
             . $PSScriptRoot/Canary.ps1
-            # A server that signs in anybody.
+            # A server that signs in anybody, and tells who that is.
             $echo = Start-CanaryTap
-            $echo.Answers.Text = "HTTP/1.1 200 OK`r`nContent-Type: application/json`r`nConnection: close`r`n`r`n[]"
+            $head = "HTTP/1.1 200 OK`r`nContent-Type: application/json`r`nConnection: close`r`n`r`n"
+            $echo.Answers.Text = "$head{`"user`":{}}"
             $echo.Answers.Bearer = 'a.b.c'
             $keep = '$s = [securestring]::new(); foreach ($n in 1..LENGTH) { $s.AppendChar("x") }; $null = Connect-UssServer URL ([pscredential]::new("anna", $s)) -Remember; "kept"'.Replace('URL', $echo.Url)
-            $use = "@(Get-UssPackage -Server $($echo.Url)).Count"
+            $use = "(Connect-UssServer $($echo.Url)).UserName"
             try {
                 # "anna", a line feed and the token in 2,560 bytes.
                 $refused = Invoke-Session @{} $keep.Replace('LENGTH', '2556')
                 $refused[0] | Should -Be 'failed InvalidArgument,Connect-UssServer'
                 $refused[1] | Should -Match '2561 bytes.* 2560'
                 $before = (Get-CanaryTraffic $echo).Length
-                Invoke-Session @{} $use | Should -Be '0'
-                (Get-CanaryTraffic $echo).Substring($before) | Should -Not -Match 'authenticate'
+                (Invoke-Session @{} $use)[0] | Should -Be 'failed CredentialMissing,Connect-UssServer'
+                (Get-CanaryTraffic $echo).Length | Should -Be $before
                 Invoke-Session @{} $keep.Replace('LENGTH', '2555') | Should -Be 'kept'
                 $before = (Get-CanaryTraffic $echo).Length
-                Invoke-Session @{} $use | Should -Be '0'
+                Invoke-Session @{} $use | Should -Be 'anna'
                 (Get-CanaryTraffic $echo).Substring($before) | Should -Match 'personalToken=x{2555}\b'
                 Invoke-Session @{} "Disconnect-UssServer $($echo.Url) -Forget; 'gone'" | Should -Be 'gone'
             }

@@ -18,7 +18,8 @@ $ErrorActionPreference = 'Stop'
 function Show-WithProgressLines([scriptblock] $Command) {
     $text = $Command.ToString().Trim()
     Write-Host "PS> $text"
-    $shell = [powershell]::Create()
+    # No more than the core commands: the default loads modules that not every Windows host brings.
+    $shell = [powershell]::Create([initialsessionstate]::CreateDefault2())
     try {
         $variables = $shell.Runspace.SessionStateProxy
         # Connections hold in the whole process, so the other runspace is signed in with these.
