@@ -42,7 +42,8 @@ usage: cargo xtask COMMAND
   windows check FILE                 whether a DLL from elsewhere has the header's exports, stands alone, and is protected
   windows test [FILE]...             the PowerShell tests on Windows' side, in wine: all, or these of tests/powershell
   bench [NAME] [--runs N] [--size BYTES]
-                                     whole processes against peers: import, first-call, query, copy, bearer
+                                     whole processes against peers: import, first-call, query, copy, bearer;
+                                     by name alone: wine, which compares Windows' side with Linux
   screenshots                        docs/pages: pictures of the server's pages, from a real browser
   lint                               formatting, clippy, dependencies, the modules' scripts and XML
   header [--check]                   include/uss.h from src/ffi, or whether it is what it should be

@@ -117,7 +117,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 }
 
 /// The destination has to be without the package before each run; that it is already is fine.
-fn delete(package: &str, folder: &Path) -> Result<()> {
+pub(super) fn delete(package: &str, folder: &Path) -> Result<()> {
     let header = format!("@{}", folder.join("destination.header").display());
     let status =
         process::output(
