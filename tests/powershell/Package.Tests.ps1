@@ -118,7 +118,7 @@ if ($packages) {
             $modules = Join-Path $folder 'elsewhere'
             Install-Package Uss $modules
             $native = Join-Path $modules "Uss/$version/native"
-            $here = (Get-ChildItem $native).Name
+            $here = [System.Runtime.InteropServices.RuntimeInformation]::RuntimeIdentifier
             Rename-Item (Join-Path $native $here) 'other-x64'
             $shell = Invoke-Installed $modules "try { Get-UssPackage -Server '$($a.Url)' } catch { `$_.FullyQualifiedErrorId; `"`$_`" }"
             $id, $message = $shell.Output -split '\r?\n'
@@ -150,7 +150,8 @@ if ($packages) {
                 $component.licenses[0].expression | Should -Not -BeNullOrEmpty
                 $component.hashes[0].content | Should -Not -BeNullOrEmpty
             }
-            $library = $bill.metadata.component.components[0]
+            $here = [System.Runtime.InteropServices.RuntimeInformation]::RuntimeIdentifier
+            $library = $bill.metadata.component.components | Where-Object name -Like "native/$here/*"
             $installed = Join-Path $env:USS_TEST_MODULE $library.name
             $library.hashes[0].content | Should -Be (Get-Digest $installed)
         }
