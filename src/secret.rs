@@ -150,8 +150,11 @@ const WORDS: usize = 32;
 
 /// Zeroes memory in a way that no compiler leaves out although nobody reads it again.
 ///
+/// Out of line: wherever something is freed it would be 10 MB of code.
+///
 /// # Safety
 /// `block` is writable for `size` bytes, and nobody else's.
+#[inline(never)]
 unsafe fn wipe(block: *mut u8, size: usize) {
     // SAFETY: the caller's promise; memory that was never written is a MaybeUninit.
     let bytes = unsafe { std::slice::from_raw_parts_mut(block.cast::<MaybeUninit<u8>>(), size) };
