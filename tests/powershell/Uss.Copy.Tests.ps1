@@ -155,7 +155,8 @@ Import-Module '$env:USS_TEST_MODULE'
         $transfer.Count | Should -BeGreaterThan 1
         $whole[-1] | Should -Match '\|Completed$'
         $transfer[-1] | Should -Match '\|Completed$'
-        $whole[0] | Should -Match ' of 6\.0 MB'
+        # On a busy machine the plan may take long enough to be shown first.
+        @($whole -match ' of 6\.0 MB').Count | Should -BeGreaterThan 0
     }
 
     It 'short operations show no progress' {
