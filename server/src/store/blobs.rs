@@ -23,7 +23,7 @@ use super::database::Database;
 use super::uploads;
 use crate::instant;
 
-/// Bytes in a part at most. Three of them at a time are in memory while a blob arrives.
+/// Bytes in a part at most. Four of them at a time are in memory while a blob arrives.
 pub const PART_BYTES: usize = 8 << 20;
 
 /// Where objects lie.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Connection, Executor, SqlStr, Transaction};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Connection, Executor, SqlStr, Transaction};
 use url::Url;
 
 use super::StoreError;
@@ -26,10 +26,14 @@ const SQLITE: [(i64, &str, &str); 6] = [
     (6, "tags", include_str!("../../migrations/sqlite/0006_tags.sql")),
 ];
 
-/// A pool, shared by clones.
+/// Connections of those for [`Database::write_lazily`].
+const LAZY: u32 = 2;
+
+/// The pools, shared by clones.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
+    lazy: AnyPool,
 }
 
 impl Database {
@@ -45,25 +49,10 @@ impl Database {
         let mut url = url.clone();
         url.query_pairs_mut().clear().append_pair("mode", if create { "rwc" } else { "rw" });
         let options: AnyConnectOptions = url.as_str().parse()?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(30))
-            .test_before_acquire(false)
-            .before_acquire(|connection, _| {
-                // SQLite itself rolls back what a full disk stopped; sqlx then counts a transaction that never ends,
-                // and begins no other on this connection.
-                let fresh = !connection.is_in_transaction();
-                Box::pin(async move { Ok(fresh) })
-            })
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    // FULL: a commit that was answered is on disk.
-                    let settings = "PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;";
-                    connection.execute(settings).await.map(|_| ())
-                })
-            })
-            .connect_lazy_with(options);
-        let database = Self { pool };
+        // FULL: a commit that was answered is on disk. NORMAL: it is not before the next one that is.
+        let pool = pool_of(CONNECTIONS, "FULL").connect_lazy_with(options.clone());
+        let lazy = pool_of(LAZY, "NORMAL").connect_lazy_with(options);
+        let database = Self { pool, lazy };
         database.prepare(data).await.map_err(|error| match error {
             StoreError::Database(sqlx::Error::Database(inner)) if inner.code().as_deref() == Some("14") => {
                 StoreError::Address(format!("there is no database in {}", data.display()))
@@ -104,10 +93,38 @@ impl Database {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
+    /// The same for what may be done again: a commit does not wait for the disk, and a power cut may take it back, but not
+    /// one of [`Self::write`] that came after it.
+    pub async fn write_lazily(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(self.lazy.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
     /// Waits until every connection is closed.
     pub async fn close(&self) {
+        self.lazy.close().await;
         self.pool.close().await;
     }
+}
+
+fn pool_of(connections: u32, synchronous: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(30))
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            // SQLite itself rolls back what a full disk stopped; sqlx then counts a transaction that never ends, and
+            // begins no other on this connection.
+            let fresh = !connection.is_in_transaction();
+            Box::pin(async move { Ok(fresh) })
+        })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                let settings = format!(
+                    "PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON; PRAGMA synchronous = {synchronous};"
+                );
+                connection.execute(AssertSqlSafe(settings)).await.map(|_| ())
+            })
+        })
 }
 
 #[cfg(test)]

@@ -93,6 +93,8 @@ pub async fn create(database: &Database, user_id: &str, begun: Begun) -> Result<
     let (id, expires_at, hash) = (new_id(), instant::now() + KEPT, Sha256::default());
     let upload = Upload { id, content, sha256, force, length, received: 0, metadata, expires_at, hash };
     let text = serde_json::to_string(&upload.content).map_err(|error| StoreError::Damaged(error.to_string()))?;
+    // What a power cut takes back of it is begun again.
+    let mut transaction = database.write_lazily().await?;
     sqlx::query(
         "INSERT INTO uploads (id, user_id, content, sha256, force, length, received, hash_state, metadata, \
          expires_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9)",
@@ -106,8 +108,9 @@ pub async fn create(database: &Database, user_id: &str, begun: Begun) -> Result<
     .bind(hex(&upload.hash.serialize()))
     .bind(upload.metadata.clone())
     .bind(expires_at)
-    .execute(database.pool())
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(upload)
 }
 
@@ -191,7 +194,8 @@ fn rows_of_parts<'q>(id: &str) -> sqlx::query::Query<'q, Any, sqlx::any::AnyArgu
 /// Adds stored parts to an upload that is at `from`. False: it is elsewhere, or gone.
 async fn add(database: &Database, id: &str, from: u64, parts: &[Part], hash: &Sha256) -> Result<bool, StoreError> {
     let added: u64 = parts.iter().map(|part| part.size).sum();
-    let mut transaction = database.write().await?;
+    // What a power cut takes back of it is sent again; publishing waits for the disk.
+    let mut transaction = database.write_lazily().await?;
     let moved = sqlx::query(
         "UPDATE uploads SET received = $1, hash_state = $2, expires_at = $3 WHERE id = $4 AND received = $5",
     )

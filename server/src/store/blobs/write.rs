@@ -20,7 +20,7 @@ const SMALL: usize = 4 << 10;
 const PART_AGE: Duration = Duration::from_secs(600);
 
 /// Parts on their way to the store while the next one fills.
-const IN_FLIGHT: usize = 2;
+const IN_FLIGHT: usize = 3;
 
 /// Takes bytes; dropped, it removes what it stored.
 pub struct BlobWriter {
