@@ -50,16 +50,20 @@ async fn a_person_signs_in_with_a_name_and_a_password_and_not_too_often_with_a_w
 
 #[tokio::test]
 async fn a_token_lives_its_whole_life_by_mouse() {
-    const NAME: &str = "<script>window.hurt=1</script><img src=x onerror=window.hurt=1>\"'";
+    const SCRIPT: &str = "<script>window.hurt=1</script><img src=x onerror=window.hurt=1>\"'";
+    const NAME: &str = "nightly & \"'&lt;";
     let server = Server::start();
     person(server.data(), "ada", &[]);
     let Some(browser) = Browser::start(&server.url).await else { return };
     browser.sign_in("ada", PASSWORD).await;
     browser.open("/tokens").await;
     browser.follow_text("New token").await;
-    browser.type_into("#name", NAME).await;
-    browser.type_into("#description", NAME).await;
+    browser.type_into("#name", SCRIPT).await;
+    browser.type_into("#description", SCRIPT).await;
     browser.set_day("#expires", "2999-12-31").await;
+    browser.follow("main button.primary").await;
+    assert!(browser.text().await.contains("holds '<' or '>'"), "{}", browser.text().await);
+    browser.type_into("#name", NAME).await;
     browser.follow("main button.primary").await;
     assert_eq!(browser.heading().await, "Copy the value now");
     let value = browser.js("return document.querySelector('#value').value").await.as_str().unwrap().to_owned();
@@ -82,7 +86,7 @@ async fn a_token_lives_its_whole_life_by_mouse() {
     assert!(!browser.page.source().await.unwrap().contains(&value), "shown again");
     assert_eq!(browser.js("return window.hurt === undefined").await, true);
     let row = browser.find("tbody tr").await.text().await.unwrap();
-    for part in [NAME, "Active", "31 Dec 2999", "from 127.0.0.1"] {
+    for part in [NAME, SCRIPT, "Active", "31 Dec 2999", "from 127.0.0.1"] {
         assert!(row.contains(part), "{part}: {row}");
     }
 
@@ -422,6 +426,10 @@ async fn access_tokens_are_generated_edited_copied_and_removed_with_the_password
     browser.follow("main button.primary").await;
     assert!(browser.has("#expires-error").await);
     browser.type_into("#expires", "31-12-2999").await;
+    browser.type_into("#password", PASSWORD).await;
+    browser.follow("main button.primary").await;
+    assert!(browser.text().await.contains("holds '<' or '>'"), "{}", browser.text().await);
+    browser.type_into("#description", "stop & \"start\" at night").await;
     browser.type_into("#password", "not the password").await;
     browser.follow("main button.primary").await;
     assert!(browser.has("#password-error").await && !browser.has("#expires-error").await);
@@ -437,7 +445,7 @@ async fn access_tokens_are_generated_edited_copied_and_removed_with_the_password
 
     browser.open("/settings/tokens").await;
     let row = browser.find("tbody tr").await.text().await.unwrap();
-    for part in ["stop <b>at night</b>", "Custom, 1 method", "31-12-2999", "Active"] {
+    for part in ["stop & \"start\" at night", "Custom, 1 method", "31-12-2999", "Active"] {
         assert!(row.contains(part), "{part}: {row}");
     }
     browser.find("tbody tr td[data-label=API]").await.click().await.unwrap();

@@ -247,6 +247,7 @@ async fn bad_input_for_a_token_is_refused_and_nothing_is_changed() {
         (vec![set], "'description' is missing"),
         (vec![("description", ""), set], "'description' is missing"),
         (vec![("description", "a\u{7}b"), set], "'description'"),
+        (vec![("description", "<script>alert(1)</script>"), set], "'description'"),
         (vec![("description", &*long), set], "'description'"),
         (vec![("description", "a"), set, ("expiresAt", "2020-01-01 00:00:00")], "'expiresAt'"),
         (vec![("description", "a"), set, ("expiresAt", "31-12-2999")], "'expiresAt' is no date"),

@@ -33,9 +33,9 @@ const DESCRIPTION: usize = 1000;
 /// What a token is made with.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// For people to tell it from others: 1 to 100 characters.
+    /// For people to tell it from others: 1 to 100 characters, neither `<` nor `>`.
     pub name: String,
-    /// At most 1,000 characters.
+    /// At most 1,000 characters; of an access token, which has no other name to show, neither `<` nor `>`.
     pub description: String,
     /// Microseconds since 1970; none: never.
     pub expires_at: Option<i64>,
@@ -104,7 +104,7 @@ impl Settings {
     }
 
     /// The same without space around the texts, if those can be shown in a line and are not too long.
-    fn checked(mut self) -> Result<Self, TokenError> {
+    fn checked(mut self, kind: Kind) -> Result<Self, TokenError> {
         let invalid = |field, reason: String| Err(TokenError::Invalid { field, reason });
         (self.name, self.description) = (self.name.trim().to_owned(), self.description.trim().to_owned());
         if self.name.is_empty() {
@@ -119,6 +119,13 @@ impl Settings {
             if text.chars().any(|character| character.is_control() && !line_break(character)) {
                 return invalid(field, "holds a control character".into());
             }
+        }
+        // All output escapes it. But what a token is called by is copied into mails, tickets and other people's pages,
+        // which may not. An access token is called by its description, whose start is the name.
+        let access = kind == Kind::Access;
+        let (field, text) = if access { ("description", &self.description) } else { ("name", &self.name) };
+        if text.contains(['<', '>']) {
+            return invalid(field, "holds '<' or '>', which others could take for markup; leave them out".into());
         }
         Ok(self)
     }
@@ -155,7 +162,7 @@ pub async fn issue(
     settings: Settings,
     by: &Entry,
 ) -> Result<(Token, Secret), TokenError> {
-    let settings = settings.checked()?;
+    let settings = settings.checked(kind)?;
     let mut transaction = store.database.write().await?;
     let made = add(store, &mut transaction, owner, kind, settings, "token.create", by).await?;
     transaction.commit().await?;
@@ -207,7 +214,7 @@ pub async fn copy(
     by: &Entry,
 ) -> Result<(Token, Secret), TokenError> {
     let (mut transaction, token) = begin(store, owner, id).await?;
-    let settings = Settings::of(&token).with(changes).checked()?;
+    let settings = Settings::of(&token).with(changes).checked(token.kind)?;
     check_expiry(settings.expires_at)?;
     let made = add(store, &mut transaction, owner, token.kind, settings, "token.copy", by).await?;
     transaction.commit().await?;
@@ -276,7 +283,7 @@ async fn change(
     changes: Changes,
     by: &Entry,
 ) -> Result<Token, TokenError> {
-    let Settings { name, description, expires_at, scope } = Settings::of(&token).with(changes).checked()?;
+    let Settings { name, description, expires_at, scope } = Settings::of(&token).with(changes).checked(token.kind)?;
     let token = Token { name, description, expires_at, scope, ..token };
     tokens::update(transaction, &token).await?;
     tell(transaction, owner, &token, "token.edit", "changed", by).await?;

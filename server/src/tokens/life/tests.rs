@@ -35,7 +35,7 @@ fn field<T: std::fmt::Debug>(outcome: Result<T, TokenError>) -> &'static str {
 async fn settings_that_cannot_be_are_refused_and_nothing_is_made() {
     let (_folder, store) = store().await;
     let ada = user(&store, "ada").await;
-    for name in ["", "   ", &"n".repeat(101), "a\u{7}b", "a\nb"] {
+    for name in ["", "   ", &"n".repeat(101), "a\u{7}b", "a\nb", "<script>alert(1)</script>", "a<b", "a>b"] {
         assert_eq!(field(made(&store, &ada, named(name)).await), "name", "{name:?}");
     }
     let described = |text: &str| Settings { description: text.into(), ..named("n") };
@@ -45,9 +45,12 @@ async fn settings_that_cannot_be_are_refused_and_nothing_is_made() {
     let past = Settings { expires_at: Some(instant::now() - 1), ..named("n") };
     assert_eq!(field(made(&store, &ada, past).await), "expires");
     assert!(list(&store, &ada, &[Kind::Personal]).await.unwrap().is_empty());
-    // What a browser could take for a script is a name as any other.
-    let (script, _) = made(&store, &ada, named("  <script>alert(1)</script> ")).await.unwrap();
-    assert_eq!(script.name, "<script>alert(1)</script>");
+    let (script, _) = made(&store, &ada, described(" <script>alert(1)</script> ")).await.unwrap();
+    assert_eq!(script.description, "<script>alert(1)</script>", "a description is any text");
+    let access = issue(&store, &ada, Kind::Access, described("<b>n</b>"), &Entry::command_line()).await;
+    assert_eq!(field(access), "description", "what an access token is called by");
+    let renamed = Changes { name: Some("<b>n</b>".into()), ..Changes::default() };
+    assert_eq!(field(edit(&store, &ada, &script.id, renamed, &Entry::command_line()).await), "name");
 }
 
 #[tokio::test]
