@@ -5,6 +5,7 @@ mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use serde_json::Value;
 use support::*;
@@ -152,6 +153,39 @@ async fn forged_bearers_are_refused() {
     let response = server.request(Method::GET, "/api/v1/Account").send().await.unwrap();
     assert_eq!(support::header(response.headers(), "www-authenticate"), "Bearer realm=\"Update Service\"");
     problem(response, 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn a_bearer_that_the_server_signed_itself_is_over_when_it_says_so() {
+    let server = Server::start();
+    let token = server.user("ada", false);
+    let good = server.sign_in("ada", &token).await.bearer;
+    let keys: Value = serde_json::from_slice(&std::fs::read(server.data().join("keys.json")).unwrap()).unwrap();
+    let key = EncodingKey::from_base64_secret(keys["bearer"].as_str().unwrap()).unwrap();
+    let claims = good.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    let expires = claims["exp"].as_i64().unwrap();
+    let now = claims["iat"].as_i64().unwrap();
+    assert!(expires > now);
+    let sign = |algorithm, exp: i64| {
+        let mut claims = claims.clone();
+        claims["exp"] = exp.into();
+        let header = Header { kid: Some(keys["kid"].as_str().unwrap().to_owned()), ..Header::new(algorithm) };
+        jsonwebtoken::encode(&header, &claims, &key).unwrap()
+    };
+    let answer =
+        async |bearer: String| server.request(Method::GET, "/api/v1/Account").bearer_auth(bearer).send().await.unwrap();
+    assert_eq!(answer(sign(Algorithm::HS256, expires)).await.status(), 200);
+    // No grace, however little: a client whose clock is behind is refused as any other.
+    for (algorithm, exp) in [
+        (Algorithm::HS256, now - 1),
+        (Algorithm::HS256, now - 24 * 3600),
+        (Algorithm::HS256, 0),
+        (Algorithm::HS384, expires),
+        (Algorithm::HS512, expires),
+    ] {
+        problem(answer(sign(algorithm, exp)).await, 401, "invalid-token").await;
+    }
 }
 
 #[tokio::test]
