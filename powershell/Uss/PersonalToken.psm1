@@ -49,20 +49,23 @@ function Invoke-UssTokenCommand {
     }
     $options = @(Read-UssOption $Cmdlet $Bound) + @('person', 'true')
     $connection = Open-UssServer $Cmdlet $Bound $options '' $Bound['Server']
+    $patience = 1000
     try {
         $fields = Read-UssField $Cmdlet $Bound
         # One by one: a value that was shown must not be lost to an error after it.
         Invoke-UssOperation $Cmdlet $Bound $Command ($fields + @('connection', $connection.Id)) $script:Activities[$Command] | ForEach-Object {
             if ($_.PSTypeNames[0] -eq 'Uss.ShownToken') { Show-UssToken $Cmdlet $_ $Bound['AsPlainText'] } else { $_ }
         }
+        $patience = $null
     }
-    finally { Close-UssPerson $Cmdlet $Bound $connection }
+    finally { Close-UssPerson $Cmdlet $Bound $connection $patience }
 }
 
 function Close-UssPerson {
-    # Ends the session that the password began, and the native connection, whatever becomes of the first.
-    param($Cmdlet, $Bound, $Connection)
-    try { Invoke-UssOperation $Cmdlet $Bound 'sign-out' @('connection', $Connection.Id) 'Signing out' }
+    # Ends the session that the password began, and the native connection, whatever becomes of the first. After Ctrl-C or
+    # an error nobody waits longer than $Patience milliseconds; the library goes on with it.
+    param($Cmdlet, $Bound, $Connection, $Patience)
+    try { Invoke-UssOperation $Cmdlet $Bound 'sign-out' @('connection', $Connection.Id) 'Signing out' -Limit $Patience }
     finally { Close-UssServer $Connection }
 }
 

@@ -206,6 +206,8 @@ Describe 'What is refused changes nothing' {
         @{ Name = 'a name of 10,000 characters'; Script = { New-UssPersonalToken ('n' * 10000) @at } }
         @{ Name = 'a name of two lines'; Script = { New-UssPersonalToken "two`nlines" @at } }
         @{ Name = 'a name with a NUL'; Script = { New-UssPersonalToken "a`0b" @at } }
+        @{ Name = 'a name that holds a script'; Script = { New-UssPersonalToken '<script>alert(1)</script>' @at } }
+        @{ Name = 'a new name that holds markup'; Script = { $kept | Set-UssPersonalToken -Name '<b>kept</b>' @at } }
         @{ Name = 'a description of 10,000 characters'; Script = { New-UssPersonalToken 'x' ('d' * 10000) @at } }
         @{ Name = 'an end that is past'; Script = { New-UssPersonalToken 'x' -Expires '2020-01-01' @at } }
         @{ Name = 'an end at the beginning of time'; Script = { New-UssPersonalToken 'x' -Expires ([datetime]::MinValue) @at } }
@@ -382,6 +384,31 @@ Describe 'The session of a password' {
             { $shell.EndInvoke($run) } | Should -Throw
         }
         finally { $shell.Dispose() }
+        Get-Session | Should -Be ($begun + 1), ($ended + 1)
+    }
+
+    It 'ends without whoever stops a cmdlet while the server is slow to end it' {
+        $begun, $ended = Get-Session
+        Add-UssTestFault $a @{ method = 'GET'; path = '/api/v1/PersonalTokens'; action = @{ delay = 60000 } }
+        Add-UssTestFault $a @{ path = 'signout'; action = @{ delay = 4000 } }
+        $before = Get-UssTestCount $a 'GET /api/v1/PersonalTokens'
+        $shell = (New-UssTestRunner).AddScript({ param($Module, $At) Import-Module $Module; Get-UssPersonalToken @At })
+        $shell = $shell.AddArgument($env:USS_TEST_MODULE).AddArgument($at)
+        try {
+            $run = $shell.BeginInvoke()
+            foreach ($try in 1..600) {
+                if ((Get-UssTestCount $a 'GET /api/v1/PersonalTokens') -gt $before) { break }
+                [System.Threading.Thread]::Sleep(25)
+            }
+            $shell.Stop()
+            { $shell.EndInvoke($run) } | Should -Throw
+            Get-Session | Should -Be ($begun + 1), $ended -Because 'the prompt is back before the session is over'
+        }
+        finally { $shell.Dispose(); Clear-UssTestFault $a }
+        foreach ($try in 1..400) {
+            if ((Get-Session)[1] -gt $ended) { break }
+            [System.Threading.Thread]::Sleep(25)
+        }
         Get-Session | Should -Be ($begun + 1), ($ended + 1)
     }
 
