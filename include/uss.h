@@ -538,6 +538,8 @@ int32_t uss_secret_take(uint64_t secret,
  * platform-disconnect
  *   Ends the session that a password began. A token stays good.
  *     connection (id of a connection): Which.
+ *     quiet (boolean, false if not given): A failure is a verbose line: a session ends by itself, too, and the
+ *       call before it has its own answer.
  *   Rows: none.
  *
  * platform-methods

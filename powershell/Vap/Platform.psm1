@@ -27,7 +27,7 @@ function Invoke-VapCommand {
     param($Cmdlet, $Bound, $Command, $Fields, $SignIn)
     $connection = Open-VapPlatform $Cmdlet $Bound $SignIn
     try { Invoke-VapFields $Cmdlet $Bound $Command (@('connection', $connection.Id) + $Fields) }
-    finally { if ($connection.Own) { Close-VapPlatform $Cmdlet $connection } }
+    finally { if ($connection.Own) { Close-VapPlatform $Cmdlet $connection -Quiet } }
 }
 
 function Invoke-VapFields {
@@ -120,7 +120,7 @@ function Add-VapConnection {
         $connection.Object = $object
         $connection.Own = $false
     }
-    finally { if ($connection.Own) { Close-VapPlatform $Cmdlet $connection } }
+    finally { if ($connection.Own) { Close-VapPlatform $Cmdlet $connection -Quiet } }
     foreach ($other in $script:Connections) { $other.Object.Default = $false }
     $script:Connections += $connection
     $script:Default = $connection
@@ -157,9 +157,16 @@ function Read-VapConnection {
 }
 
 function Close-VapPlatform {
-    # Ends the session that a password began, and the native connection, whatever becomes of the first.
-    param($Cmdlet, $Connection)
-    try { if ($Connection.SignIn) { [void] (Invoke-VapFields $Cmdlet @{} 'platform-disconnect' @('connection', $Connection.Id)) } }
+    # Ends the session that a password began, and the native connection, whatever becomes of the first. -Quiet: the call
+    # before it has its own answer, which an error here must not take away.
+    param($Cmdlet, $Connection, [switch] $Quiet)
+    try {
+        if ($Connection.SignIn) {
+            $fields = 'connection', $Connection.Id
+            if ($Quiet) { $fields += 'quiet', 'true' }
+            [void] (Invoke-VapFields $Cmdlet @{} 'platform-disconnect' $fields)
+        }
+    }
     finally { Close-UssConnection $Connection.Id }
 }
 
@@ -270,6 +277,7 @@ function Read-VapOption {
         else { $value }
         if ($parameter -eq 'SkipCertificateCheck' -and $value -and -not $script:Warned) {
             $script:Warned = $true
+            $WarningPreference = $Cmdlet.SessionState.PSVariable.GetValue('WarningPreference')
             $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the platform can read the token.')
         }
     }
