@@ -25,7 +25,11 @@ function Invoke-UssOperation {
     if ($null -eq $script:Native) { $script:Native = Get-UssNative $Cmdlet }
     $native = $script:Native
     $Fields = @('command', $Command) + $Fields
-    # The log level that the caller's preferences ask for.
+    # The preferences of the script that calls, as a compiled cmdlet follows them: this module sees global ones alone.
+    # What is written from here reads them where it is written.
+    $caller = $Cmdlet.SessionState.PSVariable
+    $DebugPreference = $caller.GetValue('DebugPreference')
+    $VerbosePreference = $caller.GetValue('VerbosePreference')
     if ($Bound['Debug'] -or (-not $Bound.ContainsKey('Debug') -and $DebugPreference -ne 'SilentlyContinue')) { $Fields += 'log', 'debug' }
     elseif ($Bound['Verbose'] -or (-not $Bound.ContainsKey('Verbose') -and $VerbosePreference -ne 'SilentlyContinue')) { $Fields += 'log', 'verbose' }
     $out = [long[]] @(0, 0)
@@ -57,6 +61,7 @@ function Invoke-UssOperation {
             }
             if ($native::uss_log_drain($operation, $out) -eq 0 -and $out[0]) { Write-UssLog $Cmdlet (Read-UssText $native $out) $display.Labels }
             if ($status -eq 1) {
+                if ($slices -eq 5) { $ProgressPreference = $caller.GetValue('ProgressPreference') }
                 if ($slices -ge 5) { Write-UssProgress $Cmdlet $progress $display }
             }
             elseif ($status -eq 0) {
@@ -93,6 +98,7 @@ function Invoke-UssOperation {
 function Write-UssLog {
     # Writes log records as verbose, debug and warning lines, and learns the transfers' names.
     param($Cmdlet, $Text, $Labels)
+    $WarningPreference = $Cmdlet.SessionState.PSVariable.GetValue('WarningPreference')
     foreach ($line in $Text.Split([char] 30)) {
         $level, $first, $second = $line.Split([char] 31)
         switch ($level) {
@@ -110,6 +116,7 @@ function Write-UssFailure {
     $record = New-UssError $Text.Split([char] 31) $Target
     $ending = 'InvalidArgument', 'InvalidVersionQuery', 'InvalidHandle', 'InsecureTransport', 'NotConnected', 'Cancelled'
     if ($Fatal -or $ending -contains $record.FullyQualifiedErrorId) { $Cmdlet.ThrowTerminatingError($record) }
+    $ErrorActionPreference = $Cmdlet.SessionState.PSVariable.GetValue('ErrorActionPreference')
     $Cmdlet.WriteError($record)
 }
 
@@ -169,6 +176,7 @@ function Read-UssPage {
         })
     # Not in a loop: a `break` downstream would only end the loop.
     if (-not $failed) { return $objects }
+    $ErrorActionPreference = $Cmdlet.SessionState.PSVariable.GetValue('ErrorActionPreference')
     $objects | ForEach-Object {
         if ($_.PSTypeNames[0] -ne 'Uss.Error') { return $_ }
         $target = $null

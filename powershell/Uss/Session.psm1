@@ -54,6 +54,9 @@ function Invoke-UssLocalCommand {
 function Invoke-UssCopy {
     # Plans, asks once a destination in the plan's own words, copies what was shown. -WhatIf returns the plan's rows.
     param($Cmdlet, $Bound, $Command, $WhatIf, $Packages)
+    # ShouldProcess reads them here, in this module.
+    $WhatIfPreference = $WhatIf
+    $ConfirmPreference = $Cmdlet.SessionState.PSVariable.GetValue('ConfirmPreference')
     $options = @(Read-UssOption $Cmdlet $Bound)
     if (-not $script:Ready) { Import-UssCommand }
     $fields = Read-UssField $Cmdlet $Bound $Packages
@@ -347,6 +350,7 @@ function Convert-UssOption {
     if ($Parameter -eq 'ProxyCredential' -and $value -isnot [pscredential]) { Stop-UssCredential $Cmdlet $Parameter $value }
     if ($Parameter -eq 'SkipCertificateCheck' -and $value -and -not $script:Warned) {
         $script:Warned = $true
+        $WarningPreference = $Cmdlet.SessionState.PSVariable.GetValue('WarningPreference')
         $Cmdlet.WriteWarning('Certificates are not checked: whoever is between here and the server can read the token.')
     }
     if ('RouteFile', 'CertificateAuthority' -contains $Parameter) { return $Cmdlet.GetUnresolvedProviderPathFromPSPath($value) }

@@ -15,6 +15,16 @@ function Initialize-Uss {
 
 $script:Loaded = $false
 
+function Use-UssPreference {
+    # Dot-sourced: whoever calls it has the -WhatIf and -Confirm of the script that called, as in a compiled cmdlet. The
+    # functions of a module see no more than global preferences by themselves, and `.\deploy.ps1 -WhatIf` would be meant
+    # in earnest.
+    param($Cmdlet, $Bound)
+    $caller = $Cmdlet.SessionState.PSVariable
+    if (-not $Bound.ContainsKey('WhatIf')) { $WhatIfPreference = $caller.GetValue('WhatIfPreference') }
+    if (-not $Bound.ContainsKey('Confirm')) { $ConfirmPreference = $caller.GetValue('ConfirmPreference') }
+}
+
 function Complete-UssArgument {
     Import-Module "$PSScriptRoot/Completion.psm1" -Verbose:$false
     Complete-UssWord @args
@@ -150,6 +160,7 @@ function Copy-UssPackageFromServer {
         [switch] $CleanUp
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Uss }
         $packages = [System.Collections.ArrayList] @()
     }
@@ -179,6 +190,7 @@ function Save-UssPackage {
         [switch] $CleanUp
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Uss }
         $packages = [System.Collections.ArrayList] @()
     }
@@ -212,6 +224,7 @@ function Import-UssPackage {
         [switch] $CleanUp
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Uss }
         $files = [System.Collections.ArrayList] @()
     }
@@ -251,7 +264,10 @@ function New-UssPackage {
         [object[]] $Dependencies,
         [switch] $Force
     )
-    begin { if (-not $script:Loaded) { Initialize-Uss } }
+    begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
+        if (-not $script:Loaded) { Initialize-Uss }
+    }
     end {
         $PSBoundParameters['OutputDir'] = $OutputDir
         if ($PSCmdlet.ShouldProcess($PSCmdlet.GetUnresolvedProviderPathFromPSPath($OutputDir), "Create package $Id $Version")) {
@@ -276,6 +292,7 @@ function Remove-UssPackage {
         [string] $RouteFile
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Uss }
         Import-Module "$PSScriptRoot/Command.psm1" -Verbose:$false
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
@@ -353,7 +370,10 @@ function Copy-UssInstallerFromServer {
         [long] $MaxBytesPerSecond,
         [switch] $CleanUp
     )
-    begin { if (-not $script:Loaded) { Initialize-Uss } }
+    begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
+        if (-not $script:Loaded) { Initialize-Uss }
+    }
     end { Invoke-UssCopy $PSCmdlet $PSBoundParameters 'plan-copy-installer' $WhatIfPreference }
 }
 
@@ -405,6 +425,7 @@ function New-UssPersonalToken {
         [string] $RouteFile
     )
     end {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
         if ($PSCmdlet.ShouldProcess("'$Name' on $from", 'Make personal token')) { Invoke-UssTokenCommand $PSCmdlet $PSBoundParameters 'new-token' }
     }
@@ -428,6 +449,7 @@ function Set-UssPersonalToken {
         [string] $RouteFile
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
         $ids = [System.Collections.ArrayList] @()
     }
@@ -456,6 +478,7 @@ function Reset-UssPersonalToken {
         [string] $RouteFile
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
         $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
         $ids = [System.Collections.ArrayList] @()
@@ -488,6 +511,7 @@ function Copy-UssPersonalToken {
         [string] $RouteFile
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
         $ids = [System.Collections.ArrayList] @()
     }
@@ -515,6 +539,7 @@ function Revoke-UssPersonalToken {
         [string] $RouteFile
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
         $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
         $ids = [System.Collections.ArrayList] @()
@@ -542,6 +567,7 @@ function Remove-UssPersonalToken {
         [string] $RouteFile
     )
     begin {
+        . Use-UssPreference $PSCmdlet $PSBoundParameters
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
         $from = Initialize-UssToken $PSCmdlet $PSBoundParameters
         $ids = [System.Collections.ArrayList] @()

@@ -15,6 +15,16 @@ function Initialize-Vap {
 
 $script:Loaded = $false
 
+function Use-VapPreference {
+    # Dot-sourced: whoever calls it has the -WhatIf and -Confirm of the script that called, as in a compiled cmdlet. The
+    # functions of a module see no more than global preferences by themselves, and `.\nightly.ps1 -WhatIf` would be meant
+    # in earnest.
+    param($Cmdlet, $Bound)
+    $caller = $Cmdlet.SessionState.PSVariable
+    if (-not $Bound.ContainsKey('WhatIf')) { $WhatIfPreference = $caller.GetValue('WhatIfPreference') }
+    if (-not $Bound.ContainsKey('Confirm')) { $ConfirmPreference = $caller.GetValue('ConfirmPreference') }
+}
+
 function Complete-VapArgument {
     Import-Module "$PSScriptRoot/VapCompletion.psm1" -Verbose:$false
     Complete-VapWord @args
@@ -116,6 +126,7 @@ function Start-VapEnvironment {
         [int] $TimeoutSec
     )
     begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Vap }
         $names = [System.Collections.ArrayList] @()
     }
@@ -139,6 +150,7 @@ function Stop-VapEnvironment {
         [int] $TimeoutSec
     )
     begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Vap }
         $names = [System.Collections.ArrayList] @()
     }
@@ -161,6 +173,7 @@ function Restart-VapEnvironment {
         [int] $TimeoutSec
     )
     begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Vap }
         $names = [System.Collections.ArrayList] @()
         $what = if ($NodeId) { "Restart node $NodeId" } else { 'Restart all nodes' }
@@ -207,7 +220,10 @@ function New-VapToken {
         [switch] $SkipCertificateCheck,
         [int] $TimeoutSec
     )
-    begin { if (-not $script:Loaded) { Initialize-Vap } }
+    begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
+        if (-not $script:Loaded) { Initialize-Vap }
+    }
     end { if ($PSCmdlet.ShouldProcess("'$Description'", 'Create access token')) { Invoke-VapToken $PSCmdlet $PSBoundParameters 'platform-new-token' } }
 }
 
@@ -230,6 +246,7 @@ function Set-VapToken {
         [int] $TimeoutSec
     )
     begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Vap }
         $ids = [System.Collections.ArrayList] @()
     }
@@ -257,6 +274,7 @@ function Copy-VapToken {
         [int] $TimeoutSec
     )
     begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Vap }
         $ids = [System.Collections.ArrayList] @()
     }
@@ -280,6 +298,7 @@ function Reset-VapToken {
         [int] $TimeoutSec
     )
     begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Vap }
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
         $ids = [System.Collections.ArrayList] @()
@@ -302,6 +321,7 @@ function Remove-VapToken {
         [int] $TimeoutSec
     )
     begin {
+        . Use-VapPreference $PSCmdlet $PSBoundParameters
         if (-not $script:Loaded) { Initialize-Vap }
         if ($Force -and -not $PSBoundParameters.ContainsKey('Confirm')) { $ConfirmPreference = 'None' }
         $ids = [System.Collections.ArrayList] @()

@@ -196,6 +196,8 @@ function Invoke-UssTestShell {
 function Get-OnlyError {
     # The one error of a script, written or thrown.
     param([scriptblock] $Script)
+    # Pester's own is Stop, and would end a cmdlet at the first.
+    $ErrorActionPreference = 'Continue'
     $found = @()
     try { & $Script 2>&1 | ForEach-Object { if ($_ -is [System.Management.Automation.ErrorRecord]) { $found += $_ } } } catch { $found += $_ }
     if ($found.Count -ne 1) { throw "$($found.Count) errors: $found" }

@@ -20,6 +20,8 @@ BeforeAll {
     function Get-AllFailure {
         # The codes of all errors of a script: those that are written, and the one that ends it last.
         param([scriptblock] $Script)
+        # Pester's own is Stop, and would end a cmdlet at the first.
+        $ErrorActionPreference = 'Continue'
         $found = @()
         try { & $Script 2>&1 | ForEach-Object { if ($_ -is [System.Management.Automation.ErrorRecord]) { $found += $_ } } } catch { $found += $_ }
         $found.FullyQualifiedErrorId
