@@ -7,6 +7,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 use crate::{
@@ -96,6 +97,7 @@ impl Run {
             return;
         }
         println!("\n== {name}");
+        let started = Instant::now();
         let tally = run().unwrap_or_else(|error| {
             println!("{error}");
             Tally::failed()
@@ -107,7 +109,7 @@ impl Run {
         if empty || tally.failed > 0 {
             self.failed_steps.push(name.to_owned());
         }
-        println!("{name}: {tally}");
+        println!("{name}: {tally}, in {} s", started.elapsed().as_secs());
         self.total.add(if empty { Tally::failed() } else { tally });
     }
 

@@ -21,6 +21,7 @@ mod wine;
 
 use std::{
     fs,
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -173,10 +174,11 @@ impl Comparison {
     fn measure(title: &str, runs: usize, mut contenders: Vec<Contender<'_>>) -> Result<Self> {
         let mut times = vec![Vec::with_capacity(runs); contenders.len()];
         for round in 0..=runs {
-            eprint!(
-                "\r{title}: {}",
-                if round == 0 { "warming up".to_owned() } else { format!("{round} of {runs}   ") }
-            );
+            if round == 0 {
+                eprintln!("{title}: warming up");
+            } else if std::io::stderr().is_terminal() {
+                eprint!("\r{title}: {round} of {runs}   ");
+            }
             for turn in 0..contenders.len() {
                 let which = (turn + round) % contenders.len();
                 // What the one before has left to be written is not for this one to wait for.
