@@ -12,6 +12,22 @@ BeforeAll {
     $from = @{ SourceServer = $a.Url; SourceCredential = $a.Credential }
     $to = @{ Server = $b.Url; Credential = $b.Credential }
 
+    function New-CopyStart {
+        # A process of its own that copies, so many bytes a second, and says how it ended and what it sent.
+        param([long] $Rate)
+        $script = @"
+Import-Module '$env:USS_TEST_MODULE'
+`$c = New-Object PSCredential 'anna', (ConvertTo-SecureString '$($a.Token)' -AsPlainText -Force)
+`$d = New-Object PSCredential 'bert', (ConvertTo-SecureString '$($b.Token)' -AsPlainText -Force)
+`$row = Copy-UssPackageFromServer large -SourceServer $($a.Url) -SourceCredential `$c -Server $($b.Url) -Credential `$d -MaxBytesPerSecond $Rate
+"`$(`$row.Status) `$(`$row.BytesSent)"
+"@
+        $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
+        foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', $script) { $start.ArgumentList.Add($argument) }
+        $start.RedirectStandardOutput = $start.RedirectStandardError = $start.RedirectStandardInput = $true
+        $start
+    }
+
     function Stop-InTheMiddle {
         # Copies in a runspace of its own and stops it when the source has gone silent after 30 MB.
         param([hashtable] $More = @{})
@@ -77,17 +93,8 @@ Describe 'The notes of a copy' {
         # As an antivirus does on Windows, where what is held so can be neither written, replaced nor removed.
         $state = Join-Path $folder 'held'
         New-Item -ItemType Directory -Path $state | Out-Null
-        $script = @"
-Import-Module '$env:USS_TEST_MODULE'
-`$c = New-Object PSCredential 'anna', (ConvertTo-SecureString '$($a.Token)' -AsPlainText -Force)
-`$d = New-Object PSCredential 'bert', (ConvertTo-SecureString '$($b.Token)' -AsPlainText -Force)
-`$row = Copy-UssPackageFromServer large -SourceServer $($a.Url) -SourceCredential `$c -Server $($b.Url) -Credential `$d -MaxBytesPerSecond 10000000
-"`$(`$row.Status) `$(`$row.BytesSent)"
-"@
-        $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
-        foreach ($argument in '-NoLogo', '-NoProfile', '-NonInteractive', '-Command', $script) { $start.ArgumentList.Add($argument) }
+        $start = New-CopyStart 10000000
         foreach ($name in 'XDG_STATE_HOME', 'LOCALAPPDATA') { $start.Environment[$name] = $state }
-        $start.RedirectStandardOutput = $start.RedirectStandardError = $true
         $process = [System.Diagnostics.Process]::Start($start)
         $errors = $process.StandardError.ReadToEndAsync()
         $held = $null
@@ -121,19 +128,7 @@ Import-Module '$env:USS_TEST_MODULE'
 
 Describe 'Two processes' {
     It 'that copy the same at once send it once' {
-        $script = @"
-Import-Module '$env:USS_TEST_MODULE'
-`$c = New-Object PSCredential 'anna', (ConvertTo-SecureString '$($a.Token)' -AsPlainText -Force)
-`$d = New-Object PSCredential 'bert', (ConvertTo-SecureString '$($b.Token)' -AsPlainText -Force)
-`$row = Copy-UssPackageFromServer large -SourceServer $($a.Url) -SourceCredential `$c -Server $($b.Url) -Credential `$d -MaxBytesPerSecond 15000000
-"`$(`$row.Status) `$(`$row.BytesSent)"
-"@
-        $running = foreach ($number in 1, 2) {
-            $start = [System.Diagnostics.ProcessStartInfo]::new([System.Environment]::ProcessPath)
-            foreach ($argument in '-NoLogo', '-NoProfile', '-Command', $script) { $start.ArgumentList.Add($argument) }
-            $start.RedirectStandardOutput = $start.RedirectStandardError = $start.RedirectStandardInput = $true
-            [System.Diagnostics.Process]::Start($start)
-        }
+        $running = foreach ($number in 1, 2) { [System.Diagnostics.Process]::Start((New-CopyStart 15000000)) }
         $told = foreach ($process in $running) {
             $text = $process.StandardOutput.ReadToEnd()
             $process.WaitForExit(60000) | Should -BeTrue

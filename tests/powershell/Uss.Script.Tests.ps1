@@ -158,28 +158,30 @@ Describe 'A host <Name>' -ForEach @(
 }
 
 Describe 'Where nobody may write' {
+    BeforeAll {
+        function Assert-WarnedCopy {
+            # A copy with these variables is made all the same, after one warning.
+            param([hashtable] $Environment, [string] $Warning)
+            $told = Invoke-ScriptFile '(Copy-UssPackageFromServer app @copy 3>&1) | ForEach-Object { if ($_ -is [System.Management.Automation.WarningRecord]) { "$_" } else { $_.Status } }' $Environment
+            $told.Errors | Should -BeNullOrEmpty
+            $said, $status, $rest = $told.Output -split '\r?\n'
+            $said | Should -Match $Warning
+            $status | Should -Be 'Copied'
+            $rest | Should -BeNullOrEmpty
+            $told.ExitCode | Should -Be 0
+        }
+    }
+
     It 'a copy is made without the notes to go on by, which one warning says' {
         # A file in place of the folder: not even root can write into that.
         $file = Join-Path $folder 'no-folder'
         Set-Content $file 'a file'
-        $told = Invoke-ScriptFile '(Copy-UssPackageFromServer app @copy 3>&1) | ForEach-Object { if ($_ -is [System.Management.Automation.WarningRecord]) { "$_" } else { $_.Status } }' @{ XDG_STATE_HOME = $file; LOCALAPPDATA = $file }
-        $told.Errors | Should -BeNullOrEmpty
-        $warning, $status, $rest = $told.Output -split '\r?\n'
-        $warning | Should -Match "^The state of copies cannot be kept in $([regex]::Escape($file)).*gone on with"
-        $status | Should -Be 'Copied'
-        $rest | Should -BeNullOrEmpty
-        $told.ExitCode | Should -Be 0
+        Assert-WarnedCopy @{ XDG_STATE_HOME = $file; LOCALAPPDATA = $file } "^The state of copies cannot be kept in $([regex]::Escape($file)).*gone on with"
     }
 
     if (-not $onUnix) {
         It 'a copy is made by a task whose account has no profile, which one warning says' {
-            $told = Invoke-ScriptFile '(Copy-UssPackageFromServer app @copy 3>&1) | ForEach-Object { if ($_ -is [System.Management.Automation.WarningRecord]) { "$_" } else { $_.Status } }' @{ LOCALAPPDATA = '' }
-            $told.Errors | Should -BeNullOrEmpty
-            $warning, $status, $rest = $told.Output -split '\r?\n'
-            $warning | Should -BeLike 'The system names no folder for the state of copies*'
-            $status | Should -Be 'Copied'
-            $rest | Should -BeNullOrEmpty
-            $told.ExitCode | Should -Be 0
+            Assert-WarnedCopy @{ LOCALAPPDATA = '' } '^The system names no folder for the state of copies'
         }
     }
 }
