@@ -93,8 +93,8 @@ impl Database {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    /// The same for what may be done again: a commit does not wait for the disk, and a power cut may take it back, but not
-    /// one of [`Self::write`] that came after it.
+    /// The same for what may be done again: a commit does not wait for the disk, and a power cut may take it back, unless
+    /// one of [`Self::write`] came after it.
     pub async fn write_lazily(&self) -> Result<Transaction<'static, Any>, StoreError> {
         Ok(self.lazy.begin_with("BEGIN IMMEDIATE").await?)
     }
