@@ -162,8 +162,8 @@ fn of_token(error: Error, doing: &str, target: &str) -> Error {
     let error = if error.target().is_empty() { error.with_target(target) } else { error };
     match error.kind() {
         ErrorKind::InvalidArgument => error.with_hint(
-            "Nothing was changed. A name has 1 to 100 characters, a description at most 1,000, both without control \
-             characters; the end lies in the future.",
+            "Nothing was changed. A name has 1 to 100 characters and neither < nor >, a description at most 1,000, both \
+             without control characters; the end lies in the future.",
         ),
         ErrorKind::TooManyTokens => {
             error.with_hint("Remove tokens that nothing uses: Get-UssPersonalToken shows when each was used last.")
