@@ -55,6 +55,11 @@ impl<S: Source, J> Reading<S, J> {
         self.told
     }
 
+    /// Whether the source began before the byte that it was asked for, so that the first new one may take long.
+    pub(super) fn lets_pass(&self) -> bool {
+        self.skip > 0
+    }
+
     /// Goes to byte `from`: on condition that the content is the one that was opened before, if it was.
     pub(super) async fn open(&mut self, from: u64, patience: &mut Patience) -> Result<(), Break> {
         if self.body.is_some() && self.offset == from {

@@ -162,6 +162,7 @@ impl<S: Source, D: Destination, J: Journal> Group<S, D, J> {
         let start = hashed.unwrap_or(first);
         reading.open(start, patience).await?;
 
+        let lets_pass = reading.lets_pass();
         let known = reading.known().clone();
         let (mut lines, mut running) = (Vec::new(), FuturesUnordered::new());
         for ((place, lane), from) in lanes.iter_mut().enumerate().zip(starts) {
@@ -170,8 +171,9 @@ impl<S: Source, D: Destination, J: Journal> Group<S, D, J> {
             let (feed, body, flow) = body::channel(job.run.options.buffer, transfer, sent);
             let (line, told) = Line::new(lane.destination_name(), feed, flow.clone(), from);
             lines.push(line);
-            // Where nothing is left to be withheld, it begins when the whole is proven.
-            let later = from > start || known.size == Some(from);
+            // Where nothing is left to be withheld, it begins when the whole is proven; and where what it has comes again,
+            // when that has passed: a destination gives up on a request of which nothing comes.
+            let later = from > start || lets_pass || known.size == Some(from);
             let known = &known;
             running.push(async move { (place, lane.carry(known, from, later, (body, flow), told).await) });
         }
