@@ -23,6 +23,10 @@ struct Seen {
     met: Met,
     /// Every content that the source has had, by package.
     contents: HashMap<String, Vec<Digest>>,
+    /// What destinations got, in time: which one, its package and the content.
+    stored: Vec<(String, String, Digest)>,
+    /// How much of that was there when a run began.
+    began: HashMap<u32, usize>,
     /// What a run was told of its destinations' contents, by destination and package.
     told: HashMap<(u32, String, String), String>,
     /// Successful uploads, by destination, package and run.
@@ -67,6 +71,25 @@ impl Observer {
     /// Whether the source has, or had, this content.
     pub(crate) fn is_right(&self, package: &str, digest: Digest) -> bool {
         self.seen().contents.get(package).is_some_and(|all| all.contains(&digest))
+    }
+
+    pub(crate) fn stores(&self, destination: &str, package: &str, digest: Digest) {
+        self.seen().stored.push((destination.to_owned(), package.to_owned(), digest));
+    }
+
+    pub(crate) fn begins(&self, run: u32) {
+        let mut seen = self.seen();
+        let now = seen.stored.len();
+        seen.began.insert(run, now);
+    }
+
+    /// Whether a destination had this content at any time since the run began: another run may have replaced it.
+    pub(crate) fn had(&self, run: u32, destination: &str, package: &str, digest: Digest) -> bool {
+        let seen = self.seen();
+        let began = seen.began.get(&run).copied().unwrap_or_default();
+        let (before, since) = seen.stored.split_at(began);
+        let is_it = |(there, id, _): &&(String, String, Digest)| there == destination && id == package;
+        before.iter().rfind(is_it).into_iter().chain(since.iter().filter(is_it)).any(|(.., had)| *had == digest)
     }
 
     /// A destination told a run of a content's digest.

@@ -301,6 +301,7 @@ impl Client {
 
     /// One copy, as `Copy-UssPackageFromServer` makes it. Gives what failed.
     async fn copy(&self, number: u32) -> Vec<Error> {
+        self.observer.begins(number);
         let schedule = &self.schedule;
         let context = Context::new(Log::new(LogLevel::Verbose));
         let source = self.end(&schedule.source, number);
@@ -382,10 +383,11 @@ impl Client {
                     Status::Replaced => "a package was replaced",
                     _ => "a row of a plan",
                 });
+                // What it proved, or what is there: another run may have replaced it meanwhile.
                 let there = self.stores[destination].package(id).map(|(_, digest)| digest);
-                let right = there.is_some_and(|there| self.observer.is_right(id, there));
                 let told = sha256.as_deref().and_then(Digest::parse);
-                if !right || told.is_some() && told != there {
+                let right = told.or(there).is_some_and(|content| self.observer.is_right(id, content));
+                if !right || told.is_some_and(|told| !self.observer.had(run, destination, id, told)) {
                     self.observer.violated(format!("run {run} told that {id} was {status:?}: {told:?}, not {there:?}"));
                 }
                 None

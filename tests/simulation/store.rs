@@ -84,6 +84,7 @@ impl Store {
     /// Puts a content there, as someone else would.
     pub(crate) fn put(&self, id: &str, bytes: Bytes) {
         let digest = Digest::of(&bytes);
+        self.observer.stores(&self.habits.host, id, digest);
         self.state().packages.insert(id.to_owned(), (bytes, digest));
     }
 
@@ -294,6 +295,7 @@ impl Store {
             self.observer.met("bytes were sent again though they were there");
         }
         self.observer.note(host, format_args!("has {} ({outcome:?}, {size} B, {digest})", offer.id));
+        self.observer.stores(host, &offer.id, digest);
         state.packages.insert(offer.id.clone(), (bytes, digest));
         let told = self.habits.digests;
         Answer::Receipt { outcome, size: told.then_some(size), sha256: told.then(|| digest.to_string()) }
