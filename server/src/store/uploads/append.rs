@@ -75,6 +75,7 @@ impl Appending {
             store: store.clone(),
             id: upload.id.clone(),
             from: upload.received,
+            withheld,
             counted: Counted { hash: upload.hash.clone(), withheld: Vec::new() },
             arriving,
             stopped: stopped.clone(),
@@ -89,7 +90,7 @@ impl Appending {
             room: Arc::new(Semaphore::new(UNCOUNTED)),
             hashing: tokio::spawn(std::future::ready(upload.hash.clone())),
             parts,
-            counting: tokio::spawn(counter.run(withheld)),
+            counting: tokio::spawn(counter.run()),
             stopped,
         }
     }
@@ -196,13 +197,15 @@ struct Counter {
     id: String,
     /// Where the next part begins.
     from: u64,
+    /// Whether parts wait for the end instead.
+    withheld: bool,
     counted: Counted,
     arriving: UnboundedReceiver<OnItsWay>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Counter {
-    async fn run(mut self, withheld: bool) -> Result<Counted, Stopped> {
+    async fn run(mut self) -> Result<Counted, Stopped> {
         let mut next = None;
         loop {
             let first = match next.take() {
@@ -213,7 +216,7 @@ impl Counter {
                 },
             };
             let (group, failed) = self.group(first, &mut next).await;
-            let counted = self.count(group, withheld).await;
+            let counted = self.count(group).await;
             let (lost, why) = match (counted, failed) {
                 (Ok(()), None) => continue,
                 (Ok(()), Some((part, why))) => (Some(part), why),
@@ -256,9 +259,9 @@ impl Counter {
         }
     }
 
-    async fn count(&mut self, group: Vec<OnItsWay>, withheld: bool) -> Result<(), Stopped> {
+    async fn count(&mut self, group: Vec<OnItsWay>) -> Result<(), Stopped> {
         let parts: Vec<Part> = group.iter().map(|stored| stored.part.clone()).collect();
-        if withheld {
+        if self.withheld {
             self.counted.withheld.extend(parts);
             return Ok(());
         }
