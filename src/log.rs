@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::server_url::ServerUrl;
+
 /// Lines kept for a reader that does not come; older ones are dropped, and the reader is told how many.
 const CAPACITY: usize = 2_000;
 
@@ -74,6 +76,11 @@ impl Log {
         if self.0.level >= LogLevel::Debug {
             self.push(LogRecord::Debug(line()));
         }
+    }
+
+    /// Keeps a line about a session that its server did not end when it should have.
+    pub(crate) fn session_left(&self, server: &ServerUrl, why: &str) {
+        self.verbose(|| format!("The session at {server} was not ended, and ends by itself: {why}"));
     }
 
     /// Keeps a warning.

@@ -60,7 +60,7 @@ impl Stay {
     pub(super) async fn end(&self, log: &Log) {
         let Some(ended) = self.leave(log) else { return };
         if timeout(LONGEST, ended).await.is_err() {
-            log.verbose(|| self.ending.failed("it takes too long."));
+            log.session_left(&self.ending.server, "it takes too long.");
         }
     }
 
@@ -89,8 +89,8 @@ impl Ending {
             Ok(Ok(())) => {}
             // It was over already.
             Ok(Err(error)) if error.http_status() == Some(401) => {}
-            Ok(Err(error)) => log.verbose(|| self.failed(error.message())),
-            Err(_) => log.verbose(|| self.failed("the server did not answer in time.")),
+            Ok(Err(error)) => log.session_left(&self.server, error.message()),
+            Err(_) => log.session_left(&self.server, "the server did not answer in time."),
         }
     }
 
@@ -101,9 +101,5 @@ impl Ending {
         secrets.push(bearer.exchanged.token.clone());
         let signature = Signature { authorization: Some(bearer.exchanged.authorization.clone()), secrets };
         self.transport.fetch(log, &request, &signature, MAX_EXCHANGE).await.map(drop)
-    }
-
-    fn failed(&self, why: &str) -> String {
-        format!("The session at {} was not ended, and ends by itself: {why}", self.server)
     }
 }

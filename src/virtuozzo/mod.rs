@@ -134,6 +134,13 @@ impl Platform {
         }
     }
 
+    /// The same after a call that has its own answer: a failure is a verbose line, as a session ends by itself, too.
+    pub async fn disconnect_quietly(&self, context: &Context) {
+        if let Err(error) = self.disconnect(context).await {
+            context.log().session_left(&self.0.server, error.message());
+        }
+    }
+
     /// What goes with a call that needs a session.
     async fn session(&self, context: &Context) -> Result<Secret, Error> {
         let server = &self.0.server;

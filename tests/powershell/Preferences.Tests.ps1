@@ -12,7 +12,7 @@ BeforeAll {
     Invoke-UssServerProgram installer add $package --name 'Setup' --data $a.Data | Out-Null
     Import-Module $env:USS_TEST_MODULE
     $null = Connect-UssServer $b.Url -Credential $b.Credential
-    $value = Invoke-UssServerProgram token create --user bert --name 'kept' --data $b.Data
+    $null = Invoke-UssServerProgram token create --user bert --name 'kept' --data $b.Data
     Import-Module (Join-Path (Split-Path $env:USS_TEST_MODULE) 'Vap')
     $atA = @{ SourceServer = $a.Url; SourceCredential = $a.Credential }
     $asPerson = @{ Server = $b.Url; Credential = $b.Person }
@@ -22,7 +22,7 @@ BeforeAll {
     $environment = @(Get-VapEnvironment)[0].Name
 
     function Invoke-Script {
-        # Runs a script's text as a script file that a person calls, with a function between.
+        # Runs a script's text as a script file that a person calls.
         param([string] $Text, [hashtable] $With = @{})
         $file = Join-Path $folder "$([guid]::NewGuid()).ps1"
         $code = "[CmdletBinding(SupportsShouldProcess)] param()`n$Text"

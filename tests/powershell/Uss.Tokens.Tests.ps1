@@ -329,6 +329,20 @@ Describe 'The session of a password' {
             $lines = @(Invoke-UssMethod '/api/v1/Audit?action=session&limit=1000' -Server $a.Url -Credential $a.Credential)
             foreach ($outcome in 'signed in', 'signed out') { @($lines | Where-Object Outcome -EQ $outcome).Count }
         }
+
+        function Stop-WhileListing {
+            # Stops a cmdlet when its request has reached the server, and gives its shell and run.
+            $before = Get-UssTestCount $a 'GET /api/v1/PersonalTokens'
+            $shell = (New-UssTestRunner).AddScript({ param($Module, $At) Import-Module $Module; Get-UssPersonalToken @At })
+            $shell = $shell.AddArgument($env:USS_TEST_MODULE).AddArgument($at)
+            $run = $shell.BeginInvoke()
+            foreach ($try in 1..600) {
+                if ((Get-UssTestCount $a 'GET /api/v1/PersonalTokens') -gt $before) { break }
+                [System.Threading.Thread]::Sleep(25)
+            }
+            $shell.Stop()
+            @{ Shell = $shell; Run = $run }
+        }
     }
 
     It 'is over when the cmdlet is, whether it failed or not' {
@@ -371,19 +385,9 @@ Describe 'The session of a password' {
     It 'is over, too, when the cmdlet is stopped' {
         $begun, $ended = Get-Session
         Add-UssTestFault $a @{ method = 'GET'; path = '/api/v1/PersonalTokens'; action = @{ delay = 5000 } }
-        $before = Get-UssTestCount $a 'GET /api/v1/PersonalTokens'
-        $shell = (New-UssTestRunner).AddScript({ param($Module, $At) Import-Module $Module; Get-UssPersonalToken @At })
-        $shell = $shell.AddArgument($env:USS_TEST_MODULE).AddArgument($at)
-        try {
-            $run = $shell.BeginInvoke()
-            foreach ($try in 1..600) {
-                if ((Get-UssTestCount $a 'GET /api/v1/PersonalTokens') -gt $before) { break }
-                [System.Threading.Thread]::Sleep(25)
-            }
-            $shell.Stop()
-            { $shell.EndInvoke($run) } | Should -Throw
-        }
-        finally { $shell.Dispose() }
+        $stopped = Stop-WhileListing
+        try { { $stopped.Shell.EndInvoke($stopped.Run) } | Should -Throw }
+        finally { $stopped.Shell.Dispose() }
         Get-Session | Should -Be ($begun + 1), ($ended + 1)
     }
 
@@ -391,20 +395,12 @@ Describe 'The session of a password' {
         $begun, $ended = Get-Session
         Add-UssTestFault $a @{ method = 'GET'; path = '/api/v1/PersonalTokens'; action = @{ delay = 60000 } }
         Add-UssTestFault $a @{ path = 'signout'; action = @{ delay = 4000 } }
-        $before = Get-UssTestCount $a 'GET /api/v1/PersonalTokens'
-        $shell = (New-UssTestRunner).AddScript({ param($Module, $At) Import-Module $Module; Get-UssPersonalToken @At })
-        $shell = $shell.AddArgument($env:USS_TEST_MODULE).AddArgument($at)
+        $stopped = Stop-WhileListing
         try {
-            $run = $shell.BeginInvoke()
-            foreach ($try in 1..600) {
-                if ((Get-UssTestCount $a 'GET /api/v1/PersonalTokens') -gt $before) { break }
-                [System.Threading.Thread]::Sleep(25)
-            }
-            $shell.Stop()
-            { $shell.EndInvoke($run) } | Should -Throw
+            { $stopped.Shell.EndInvoke($stopped.Run) } | Should -Throw
             Get-Session | Should -Be ($begun + 1), $ended -Because 'the prompt is back before the session is over'
         }
-        finally { $shell.Dispose(); Clear-UssTestFault $a }
+        finally { $stopped.Shell.Dispose(); Clear-UssTestFault $a }
         foreach ($try in 1..400) {
             if ((Get-Session)[1] -gt $ended) { break }
             [System.Threading.Thread]::Sleep(25)

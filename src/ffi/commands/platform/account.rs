@@ -49,14 +49,10 @@ impl Command for PlatformDisconnect {
 
     async fn run(self, run: Run) -> Result<(), Error> {
         let platform = self.connection.platform()?;
-        match platform.disconnect(&run.context).await {
-            Err(error) if self.quiet => {
-                let server = platform.server();
-                let line = || format!("The session at {server} was not ended, and ends by itself: {}", error.message());
-                run.context.log().verbose(line);
-                Ok(())
-            }
-            ended => ended,
+        if self.quiet {
+            platform.disconnect_quietly(&run.context).await;
+            return Ok(());
         }
+        platform.disconnect(&run.context).await
     }
 }
