@@ -11,11 +11,11 @@ pub struct StoreArgs {
     /// Folder of the database, the blobs and the server's keys
     #[arg(long, env = "USS_SERVER_DATA", default_value = "uss-server-data", global = true)]
     pub data: PathBuf,
-    /// Database, as sqlite:PATH [default: sqlite: in the data folder]
-    #[arg(long, value_name = "URL", env = "USS_SERVER_DATABASE", global = true)]
+    /// Database, as sqlite:PATH or postgres://HOST/NAME [default: sqlite: in the data folder]
+    #[arg(long, value_name = "URL", env = "USS_SERVER_DATABASE", hide_env_values = true, global = true)]
     pub database: Option<String>,
-    /// Blobs, as file:PATH [default: a folder in the data folder]
-    #[arg(long, value_name = "URL", env = "USS_SERVER_BLOBS", global = true)]
+    /// Blobs, as file:PATH or s3://BUCKET/FOLDER [default: a folder in the data folder]
+    #[arg(long, value_name = "URL", env = "USS_SERVER_BLOBS", hide_env_values = true, global = true)]
     pub blobs: Option<String>,
     /// Key file, where several servers share a store [default: keys.json in the data folder]
     #[arg(long, value_name = "FILE", env = "USS_SERVER_KEYS", global = true)]

@@ -4,7 +4,7 @@
 mod support;
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use support::*;
 
@@ -45,8 +45,6 @@ fn what_cannot_be_done_is_one_line_and_exit_code_1() {
         &["package", "add", "/nowhere.zip"],
         &["package", "make", "--id", "Upper", "--version", "1.0", "--out", "/dev/null/x"],
         &["installer", "add", "/nowhere.exe", "--name", "x"],
-        &["check", "--database", "postgres://localhost/x"],
-        &["check", "--blobs", "s3://bucket"],
     ] {
         fail(&data, arguments);
     }
@@ -58,16 +56,49 @@ fn what_cannot_be_done_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn a_store_that_is_not_there_or_whose_address_holds_a_secret_is_told_before_anything_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    // Nobody listens there.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let database = format!("postgres://{closed}/uss");
+    let line = fail(data, &["user", "list", "--database", &database]);
+    assert!(line.contains(&database) && line.contains("refused"), "{line}");
+    for secret in ["postgres://ada:canary@localhost/uss", "postgres://localhost/uss?password=canary"] {
+        let line = fail(data, &["user", "list", "--database", secret]);
+        assert!(line.contains("PGPASSWORD") && !line.contains("canary"), "{line}");
+    }
+    let line = fail(data, &["check", "--database", "mysql://localhost/uss"]);
+    assert!(line.contains("'mysql'") && line.contains("postgres://"), "{line}");
+
+    let serve = |blobs: &str| {
+        let mut command = program(data, &["serve", "--listen", "127.0.0.1:0", "--blobs", blobs]);
+        command.env("AWS_ENDPOINT_URL", format!("http://{closed}")).env("AWS_ALLOW_HTTP", "true");
+        command.env("AWS_ACCESS_KEY_ID", "canary").env("AWS_SECRET_ACCESS_KEY", "canary");
+        let output = command.output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{blobs}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!told.contains("canary"), "{told}");
+        told.lines().last().unwrap_or_default().to_owned()
+    };
+    assert!(serve("s3://bucket/folder").contains("the blob store cannot be used"));
+    assert!(serve("s3://canary:canary@bucket").contains("AWS_SECRET_ACCESS_KEY"));
+    assert!(serve("s3://bucket?x=1").contains("s3://BUCKET"));
+    assert!(serve("gs://bucket").contains("'gs'"));
+}
+
+#[test]
 fn a_password_is_one_line_of_stdin_and_is_not_kept_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let add = |name: &str, input: &str| {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
-            .args(["user", "add", name, "--email", &format!("{name}@example.com"), "--password-stdin", "--data"])
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = program(
+            folder.path(),
+            &["user", "add", name, "--email", &format!("{name}@example.com"), "--password-stdin"],
+        )
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait().unwrap().code()
     };
@@ -130,14 +161,11 @@ async fn https_is_served_with_the_given_certificate() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_value_that_cannot_be_printed_is_an_error_and_its_token_is_revoked() {
-    use std::process::{Command, Stdio};
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &["user", "add", "ada", "--email", "ada@example.com"]);
     for arguments in [&["token", "create", "--user", "ada", "--name", "lost"][..], &["token", "list"], &["check"]] {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_uss-server"));
-        command.args(arguments).arg("--data").arg(folder.path()).stdin(Stdio::null()).stdout(full);
-        let output = command.output().unwrap();
+        let output = program(folder.path(), arguments).stdout(full).output().unwrap();
         let line = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(line.starts_with("error: ") && line.trim_end().lines().count() == 1, "{line}");

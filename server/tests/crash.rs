@@ -129,10 +129,10 @@ async fn no_room(server: &Server) {
     let session = server.admin().await;
     let small = package("a", "1.0", &[], 1 << 20);
     assert_eq!(session.publish("", small.clone()).await.status(), 201);
-    let before = files(&server.data().join("blobs")).len();
+    let before = place::objects(server.data()).len();
     for size in [40 << 20, 23 << 20] {
         problem(session.publish("", package("b", "1.0", &[], size)).await, 507, "insufficient-storage").await;
-        assert_eq!(files(&server.data().join("blobs")).len(), before);
+        assert_eq!(place::objects(server.data()).len(), before);
     }
     problem(session.content("b", "1.0").await, 404, "package-not-found").await;
     assert!(session.content("a", "1.0").await.bytes().await.unwrap() == small);
@@ -149,7 +149,7 @@ async fn check_finds_a_damaged_and_a_missing_blob() {
         session.publish("", package(id, "1.0", &[], 100_000)).await;
     }
     assert_eq!(server.run(&["check"]), "3 whole, 0 damaged");
-    let blobs = files(&server.data().join("blobs"));
+    let blobs = place::objects(server.data());
     let mut bytes = std::fs::read(&blobs[0]).unwrap();
     bytes[50_000] ^= 1;
     std::fs::write(&blobs[0], bytes).unwrap();

@@ -16,8 +16,7 @@ async fn sql(server: &Server, statement: &'static str) {
 
 async fn database(server: &Server) -> sqlx::AnyPool {
     sqlx::any::install_default_drivers();
-    let url = format!("sqlite://{}?mode=rw", server.data().join("uss.db").display());
-    sqlx::AnyPool::connect(&url).await.unwrap()
+    sqlx::AnyPool::connect(&place::database(server.data())).await.unwrap()
 }
 
 #[test]
@@ -83,7 +82,7 @@ async fn damage_found_while_a_blob_is_sent_is_an_error_in_the_log() {
     let server = Server::start_with_log(std::fs::File::create(&log).unwrap());
     let session = server.admin().await;
     session.publish("", package("a", "1.0", &[], 100_000)).await;
-    let blob = files(&server.data().join("blobs")).pop().unwrap();
+    let blob = place::objects(server.data()).pop().unwrap();
     std::fs::File::options().write(true).open(blob).unwrap().set_len(9_000).unwrap();
     // The break may come before the client has read the head, or after.
     if let Ok(response) = session.request(reqwest::Method::GET, &content("a", "1.0")).send().await {

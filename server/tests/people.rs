@@ -5,7 +5,7 @@ mod support;
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -13,13 +13,7 @@ use support::*;
 
 /// Runs a command that reads a password.
 fn with_password(data: &Path, arguments: &[&str], password: &str) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
-        .args(arguments)
-        .args(["--password-stdin", "--data"])
-        .arg(data)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = program(data, arguments).arg("--password-stdin").stdin(Stdio::piped()).spawn().unwrap();
     writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
     assert!(child.wait().unwrap().success(), "{arguments:?}");
 }

@@ -19,7 +19,7 @@ fn chunked(bytes: &[u8]) -> Body {
 
 /// Files that hold parts of blobs.
 fn parts(server: &Server) -> usize {
-    files(&server.data().join("blobs")).len()
+    place::objects(server.data()).len()
 }
 
 #[tokio::test]
@@ -249,8 +249,7 @@ async fn changes_and_refused_exchanges_are_in_the_audit_table() {
     session.request(Method::DELETE, "/api/v1/Packages?packageId=a&version=1.0").send().await.unwrap();
     server.exchange("ada", "wrong").await;
     sqlx::any::install_default_drivers();
-    let url = format!("sqlite://{}?mode=ro", server.data().join("uss.db").display());
-    let pool = sqlx::AnyPool::connect(&url).await.unwrap();
+    let pool = sqlx::AnyPool::connect(&place::database(server.data())).await.unwrap();
     let sql = "SELECT actor, action, target, outcome, COALESCE(address, '') FROM audit ORDER BY at";
     let rows: Vec<(String, String, String, String, String)> = sqlx::query_as(sql).fetch_all(&pool).await.unwrap();
     let found: Vec<_> = rows.iter().map(|(a, b, _, d, e)| [a.as_str(), b, d, e].join(" ")).collect();

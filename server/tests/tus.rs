@@ -120,7 +120,7 @@ async fn what_cannot_be_published_is_refused_and_the_upload_is_gone() {
         assert_eq!(look(&session, &upload).await.status(), 404, "{code}");
     }
     assert!(session.content("a", "1.0").await.bytes().await.unwrap() == mine);
-    assert_eq!(files(&server.data().join("blobs")).len(), 1, "nothing is left of what was refused");
+    assert_eq!(place::objects(server.data()).len(), 1, "nothing is left of what was refused");
 
     let forced = metadata(&[("packageId", "a"), ("version", "1.0"), ("sha256", &sha256(&other)), ("force", "true")]);
     let upload = begun(&session, other.len(), &forced).await;
@@ -177,7 +177,7 @@ async fn a_wrong_checksum_is_460_and_none_of_its_bytes_count() {
     };
     problem(with(format!("sha1 {}", STANDARD.encode([0; 20]))).await.unwrap(), 460, "checksum-mismatch").await;
     assert_eq!(offset(&session, &upload).await, 0);
-    assert_eq!(files(&server.data().join("blobs")).len(), 0);
+    assert_eq!(place::objects(server.data()).len(), 0);
     let digest =
         (0..32).map(|at| u8::from_str_radix(&sha256(&bytes)[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<_>>();
     let right = with(format!("sha256 {}", STANDARD.encode(digest))).await.unwrap();
@@ -202,7 +202,7 @@ async fn an_upload_is_its_owners_and_ends_when_given_up() {
     assert_eq!(delete(&other).await.unwrap().status(), 404);
     assert_eq!(delete(&session).await.unwrap().status(), 204);
     assert_eq!(look(&session, &upload).await.status(), 404);
-    assert_eq!(files(&server.data().join("blobs")).len(), 0);
+    assert_eq!(place::objects(server.data()).len(), 0);
 }
 
 #[tokio::test]

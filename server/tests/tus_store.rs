@@ -11,8 +11,7 @@ use support::*;
 /// Lets the time of every upload end, as seven days would.
 async fn expire(server: &Server) {
     sqlx::any::install_default_drivers();
-    let address = format!("sqlite://{}", server.data().join("uss.db").display());
-    let mut database = sqlx::AnyConnection::connect(&address).await.unwrap();
+    let mut database = sqlx::AnyConnection::connect(&place::database(server.data())).await.unwrap();
     let changed = sqlx::query("UPDATE uploads SET expires_at = 1").execute(&mut database).await.unwrap();
     assert_eq!(changed.rows_affected(), 1);
 }
@@ -37,12 +36,12 @@ async fn an_upload_whose_time_is_over_is_gone_and_its_bytes_are_swept() {
     let server = Server::on(&data, &[]);
     let session = server.sign_in("admin", &token).await;
     for _ in 0..400 {
-        if files(&data.join("blobs")).is_empty() {
+        if place::objects(&data).is_empty() {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
-    assert!(files(&data.join("blobs")).is_empty());
+    assert!(place::objects(&data).is_empty());
     assert_eq!(look(&session, &upload).await.status(), 404);
 }
 
@@ -81,7 +80,7 @@ async fn an_upload_that_lost_a_part_is_given_up_and_can_be_begun_again() {
     let described = of_package("a", "1.0", &sha256(&bytes));
     let upload = begun(&session, bytes.len(), &described).await;
     append(&session, &upload, 0, bytes[..bytes.len() - 1].to_vec()).await.unwrap();
-    let parts = files(&server.data().join("blobs"));
+    let parts = place::objects(server.data());
     assert_eq!(parts.len(), 1);
     std::fs::remove_file(&parts[0]).unwrap();
     let last = append(&session, &upload, bytes.len() - 1, bytes[bytes.len() - 1..].to_vec()).await.unwrap();

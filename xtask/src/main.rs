@@ -6,6 +6,7 @@ mod bench;
 mod debian;
 mod demo;
 mod header;
+mod large;
 mod lint;
 mod methods;
 mod package;
@@ -33,6 +34,7 @@ usage: cargo xtask COMMAND
   demo                               the main job on this machine: two servers, one copy, seen from PowerShell
   demo platform                      an access token that stops and starts environments, and nothing else
   test                               everything: checks, Rust, C ABI, PowerShell, the demo; the last line counts them
+  test large                         of these the server's on PostgreSQL and S3, which are started for it
   stage --out DIR [--profile dev]    the self-contained PowerShell modules, built for release unless told otherwise
   package [--out DIR] [--native RID=FILE]... [--project ADDRESS]
                                      what people install: gallery packages, a zip, a bill of materials, digests
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         ["lint"] => lint::run(),
         ["screenshots"] => screenshots::run(),
         ["test"] => test::run(),
+        ["test", "large"] => test::run_at_large(),
         ["stage", options @ ..] => stage(options),
         ["package", "try"] => package::run_on(None),
         ["package", "try", suite] => package::run_on(Some(suite)),

@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     Result, Told, debian, header,
+    large::{self, Large},
     lint::{self, WORKSPACE},
     methods,
     package::{self, GlibC},
@@ -28,8 +29,8 @@ use crate::{
 
 /// What the tests need beyond Rust: valgrind (with the symbols it insists on) and a C compiler for the C ABI, xz and
 /// OpenSSL's library for PowerShell, a keyring and its bus for the tokens that are kept there, a
-/// browser for the pages.
-const PACKAGES: [&str; 10] = [
+/// browser for the pages, PostgreSQL for the server at its largest.
+const PACKAGES: [&str; 11] = [
     "gcc",
     "libc6-dev",
     "valgrind",
@@ -40,6 +41,7 @@ const PACKAGES: [&str; 10] = [
     "dbus",
     "chromium",
     "chromium-driver",
+    large::POSTGRESQL,
 ];
 
 pub(crate) fn run() -> Result<()> {
@@ -59,12 +61,15 @@ pub(crate) fn run() -> Result<()> {
     }
     let mut built = None;
     run.step("build", || {
-        built = Some(workspace::build(Profile::Dev, &[&WORKSPACE[..], &["--all-targets"]].concat())?);
+        built = Some(build_all()?);
         Ok(Tally::passed(1))
     });
     if let Some(built) = built {
         run.step("C header", || header::check(&built).map(|()| Tally::passed(1)));
         run.step("Rust", || rust(&built));
+        if cfg!(target_os = "linux") {
+            run.step("server on PostgreSQL and S3", || server_at_large(&built));
+        }
         run.step("packages", || packages(&built));
         run.with_powershell(&built);
     }
@@ -82,6 +87,19 @@ pub(crate) fn run_on_windows(files: &[&str]) -> Result<()> {
     let built = workspace::build(Profile::Dev, &["-p", "uss-server", "--features", "uss-server/faults"])?;
     run.step("PowerShell for Windows", || powershell_on_windows(&built, files));
     run.finish()
+}
+
+/// `cargo xtask test large`: of all the tests those of the server on PostgreSQL and S3 alone.
+pub(crate) fn run_at_large() -> Result<()> {
+    let mut run = Run::default();
+    let built = build_all()?;
+    run.step("server on PostgreSQL and S3", || server_at_large(&built));
+    run.finish()
+}
+
+/// All that the tests run, with the features that all of them have.
+fn build_all() -> Result<Built> {
+    workspace::build(Profile::Dev, &[&WORKSPACE[..], &["--all-targets"]].concat())
 }
 
 #[derive(Default)]
@@ -158,6 +176,22 @@ fn rust(built: &Built) -> Result<Tally> {
     command.arg("test").args(WORKSPACE).args(["--no-fail-fast", "--", "--show-output"]);
     command.env("USS_TEST_SERVER", built.program("uss-server")?);
     let status = process::stream(&mut command, |line| reader.line(line))?;
+    Ok(reader.finish(status.success()))
+}
+
+/// Tests of the server once more, with what a large site has behind it: those that need no folder of its own.
+fn server_at_large(built: &Built) -> Result<Tally> {
+    const TESTS: [&str; 10] =
+        ["audit", "environments", "large", "packages", "people", "platform", "publish", "sign_in", "tus", "tus_store"];
+    let large = Large::start(built)?;
+    let mut reader = CargoTest::default();
+    let mut command = cargo();
+    command.arg("test").args(WORKSPACE).args(TESTS.iter().flat_map(|test| ["--test", test]));
+    command.args(["--no-fail-fast", "--", "--show-output"]).envs(large.envs());
+    let status = process::stream(&mut command, |line| reader.line(line))?;
+    if !large.was_used()? {
+        return Err("the tests did not use what was started for them".into());
+    }
     Ok(reader.finish(status.success()))
 }
 

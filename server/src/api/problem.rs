@@ -98,6 +98,16 @@ impl From<StoreError> for Problem {
             let detail = "The server is busy; try again. Nothing was changed.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).with_header(header::RETRY_AFTER, "5");
         }
+        if matches!(error, StoreError::Unreachable(_)) {
+            tracing::error!(%error, "a request failed");
+            let detail = "The server cannot reach its store; try again.";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+                .with_header(header::RETRY_AFTER, "5");
+        }
+        if matches!(error, StoreError::Text) {
+            let detail = "What was sent holds the character U+0000, which no name has. Nothing was changed.";
+            return Self::new(StatusCode::BAD_REQUEST, "invalid-text", detail);
+        }
         if matches!(error, StoreError::UploadGone) {
             return Self::upload_not_found();
         }

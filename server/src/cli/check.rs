@@ -19,6 +19,8 @@ pub async fn run(store: &StoreArgs) -> Result<(), String> {
         let Some(blob) = blobs::find(&store.database, &id).await.map_err(|error| error.to_string())? else { continue };
         match verify(&store, &blob).await {
             Ok(()) => whole += 1,
+            // Nothing is known of the blob.
+            Err(error @ (StoreError::Blobs(_) | StoreError::Unreachable(_))) => return Err(error.to_string()),
             Err(error) => {
                 // A version deleted meanwhile loses its objects an hour later: no damage either.
                 if blobs::find(&store.database, &id).await.map_err(|error| error.to_string())?.is_some() {

@@ -77,6 +77,7 @@ pub async fn run(serve: Serve, store: &StoreArgs) -> Result<(), String> {
         _ => None,
     };
     let store = super::open(store, true).await?;
+    store.blobs.reach().await.map_err(|error| error.to_string())?;
     if serve.demo {
         environments::demo::add(&store).await.map_err(|error| error.to_string())?;
     }

@@ -52,6 +52,15 @@ impl From<StoreError> for Refusal {
                 tracing::warn!("a page was turned away: the database was busy for too long");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server is busy", "Nothing was changed. Try again.")
             }
+            error @ StoreError::Unreachable(_) => {
+                tracing::error!(%error, "a page failed");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server cannot reach its store", "Try again.")
+            }
+            StoreError::Text => Self::new(
+                StatusCode::BAD_REQUEST,
+                "That cannot be kept",
+                "What was sent holds a character that no name has. Nothing was changed.",
+            ),
             error => {
                 tracing::error!(%error, "a page failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The server could not do this", "Its log says why.")

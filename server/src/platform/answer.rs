@@ -108,6 +108,8 @@ impl From<StoreError> for Refusal {
         let said = match error {
             StoreError::Full => "the server has no space left; nothing was changed",
             StoreError::Busy => "the server is busy, try again; nothing was changed",
+            StoreError::Unreachable(_) => "the server cannot reach its store, try again",
+            StoreError::Text => "what was sent holds the character U+0000, which no name has; nothing was changed",
             _ => "the server could not do this; its log says why",
         };
         tracing::error!(%error, "a call of the platform's failed");

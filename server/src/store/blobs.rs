@@ -3,12 +3,15 @@
 //! A writer stores a part as soon as it is full, hashes off the receiving task, and has the last part on disk while the
 //! next one arrives. What it wrote is removed again unless a transaction publishes it.
 
+mod bucket;
 mod read;
 mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::StreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -25,6 +28,9 @@ use crate::instant;
 
 /// Bytes in a part at most. Four of them at a time are in memory while a blob arrives.
 pub const PART_BYTES: usize = 8 << 20;
+
+/// How long a store may take to answer at all.
+const REACH: Duration = Duration::from_secs(30);
 
 /// Where objects lie.
 #[derive(Clone, Debug)]
@@ -69,19 +75,30 @@ pub fn blob_of(key: &str) -> &str {
 }
 
 impl Blobs {
-    /// Opens the object store at `url`, and makes its folder.
+    /// Opens the object store at `url`. A folder is made; a bucket has to be there, which [`Self::reach`] tells.
     pub fn open(url: &Url) -> Result<Self, StoreError> {
         let path = match url.scheme() {
             "file" => url.to_file_path().map_err(|()| StoreError::Address(format!("'{url}' is no folder")))?,
+            "s3" => return Ok(Self { store: bucket::open(url)?, folder: None, root: None }),
             other => {
                 return Err(StoreError::Address(format!(
-                    "the blob address has the scheme '{other}'; this server stores in file:PATH only"
+                    "the blob address has the scheme '{other}'; this server stores in file:PATH and s3://BUCKET/FOLDER"
                 )));
             }
         };
         std::fs::create_dir_all(&path)?;
         let folder = Arc::new(LocalFileSystem::new_with_prefix(&path)?.with_fsync(true).with_automatic_cleanup(true));
         Ok(Self { store: folder.clone(), folder: Some(folder), root: Some(path) })
+    }
+
+    /// Asks for the names of its objects, so that whoever serves it knows that it is there and may be read.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        let unreachable = |why: String| StoreError::Address(format!("the blob store cannot be used: {why}"));
+        match tokio::time::timeout(REACH, self.store.list(None).next()).await {
+            Ok(Some(Err(error))) => Err(unreachable(error.to_string())),
+            Ok(_) => Ok(()),
+            Err(_) => Err(unreachable(format!("it did not answer within {} s", REACH.as_secs()))),
+        }
     }
 
     /// Removes objects; those that are gone already are no error.

@@ -48,6 +48,12 @@ pub enum StoreError {
     /// Somebody else was writing for too long, or too many were waiting.
     #[error("the database is busy")]
     Busy,
+    /// The database or the bucket of a large site does not answer. What was being changed may have been.
+    #[error("the store cannot be reached: {0}")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A text holds U+0000, which PostgreSQL keeps in none.
+    #[error("the text holds a character that cannot be kept")]
+    Text,
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
@@ -85,13 +91,21 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         /// SQLITE_FULL (sqlite.org/rescode.html), and PostgreSQL's disk_full.
         const FULL: [&str; 2] = ["13", "53100"];
-        /// SQLITE_BUSY, and those of its extended codes that a wait can bring.
-        const BUSY: [&str; 4] = ["5", "261", "517", "773"];
+        /// SQLITE_BUSY, and those of its extended codes that a wait can bring; PostgreSQL's lock_not_available.
+        const BUSY: [&str; 5] = ["5", "261", "517", "773", "55P03"];
+        /// PostgreSQL's too_many_connections, admin_shutdown, crash_shutdown and cannot_connect_now
+        /// (postgresql.org/docs/current/errcodes-appendix.html).
+        const UNREACHABLE: [&str; 4] = ["53300", "57P01", "57P02", "57P03"];
+        /// character_not_in_repertoire
+        const TEXT: &str = "22021";
         let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
         match code.as_deref() {
             Some(code) if FULL.contains(&code) => Self::Full,
             Some(code) if BUSY.contains(&code) => Self::Busy,
+            Some(code) if UNREACHABLE.contains(&code) => Self::Unreachable(error.into()),
+            Some(TEXT) => Self::Text,
             None if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy,
+            None if matches!(error, sqlx::Error::Io(_)) => Self::Unreachable(error.into()),
             _ => Self::Database(error),
         }
     }
@@ -106,7 +120,11 @@ impl From<object_store::Error> for StoreError {
             }
             cause = inner.source();
         }
-        Self::Blobs(error)
+        match error {
+            // A folder's errors have a kind, or the system's own within; a bucket's that have none are the network's.
+            object_store::Error::Generic { store: "S3", .. } => Self::Unreachable(error.into()),
+            other => Self::Blobs(other),
+        }
     }
 }
 

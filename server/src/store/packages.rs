@@ -62,11 +62,12 @@ pub async fn list(
     let sql = format!(
         "SELECT {COLUMNS} FROM versions v JOIN blobs b ON b.id = v.blob_id \
          WHERE v.sort_key = (SELECT MAX(n.sort_key) FROM versions n WHERE n.package_id = v.package_id) \
-         AND v.package_id > $1 AND ($2 = '%%' OR v.package_id LIKE $2 ESCAPE '\\' OR lower(v.name) LIKE $2 ESCAPE '\\' \
+         AND v.package_id > $1 AND ($2 = '%%' OR lower(v.package_id) LIKE $2 ESCAPE '\\' \
+         OR lower(v.name) LIKE $2 ESCAPE '\\' \
          OR lower(v.display_name) LIKE $2 ESCAPE '\\' OR lower(v.description) LIKE $2 ESCAPE '\\') \
          ORDER BY v.package_id LIMIT $3"
     );
-    // Letters of ASCII alone, as SQLite's lower() and LIKE do: with more, a capital of another script finds nothing.
+    // Letters of ASCII alone, as lower() does in SQLite and for PostgreSQL's COLLATE "C": with more, a capital of another script finds nothing.
     let search = search.unwrap_or_default().to_ascii_lowercase();
     let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let rows = sqlx::query(AssertSqlSafe(sql))

@@ -3,6 +3,8 @@
 // Each test file uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod link;
+pub mod place;
 pub mod tus;
 pub mod visitor;
 
@@ -33,10 +35,17 @@ pub fn client() -> Client {
     Client::builder().no_proxy().build().unwrap()
 }
 
+/// The server's program on a data folder; `arguments` begin with the command.
+pub fn program(data: &Path, arguments: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_uss-server"));
+    place::place(&mut program, data);
+    program.args(arguments).arg("--data").arg(data).stdin(Stdio::null());
+    program
+}
+
 /// Runs a command of the server's on a data folder.
 pub fn command(data: &Path, arguments: &[&str]) -> Output {
-    let exe = env!("CARGO_BIN_EXE_uss-server");
-    Command::new(exe).args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output().unwrap()
+    program(data, arguments).output().unwrap()
 }
 
 /// The same; it must succeed. Gives what it printed.
@@ -55,15 +64,16 @@ pub fn fail(data: &Path, arguments: &[&str]) -> String {
     line
 }
 
+/// Serves on a free port.
+pub const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
+
 /// A person's, in tests.
 pub const PASSWORD: &str = "correct horse battery";
 
 /// Adds somebody who can sign in to the pages.
 pub fn person(data: &Path, name: &str, more: &[&str]) {
     let email = format!("{name}@example.com");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_uss-server"))
-        .args(["user", "add", name, "--email", &email, "--password-stdin", "--data"])
-        .arg(data)
+    let mut child = program(data, &["user", "add", name, "--email", &email, "--password-stdin"])
         .args(more)
         .stdin(Stdio::piped())
         .stderr(Stdio::null())
@@ -92,14 +102,19 @@ impl Server {
 
     /// Serves a folder that stays.
     pub fn on(data: &Path, arguments: &[&str]) -> Self {
-        Self::spawn(Command::new(env!("CARGO_BIN_EXE_uss-server")), data, arguments, Stdio::null())
+        Self::spawn(program(data, &SERVE), arguments, Stdio::null(), data)
+    }
+
+    /// Runs what [`program`] made.
+    pub fn of(program: Command, data: &Path) -> Self {
+        Self::spawn(program, &[], Stdio::null(), data)
     }
 
     /// Writes its log there.
     pub fn start_with_log(log: impl Into<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let exe = Command::new(env!("CARGO_BIN_EXE_uss-server"));
-        let mut server = Self::spawn(exe, &folder.path().join("data"), &[], log.into());
+        let data = folder.path().join("data");
+        let mut server = Self::spawn(program(&data, &SERVE), &[], log.into(), &data);
         server._folder = Some(folder);
         server
     }
@@ -110,15 +125,15 @@ impl Server {
         let mut shell = Command::new("sh");
         // POSIX counts blocks of 512 bytes; without the trap the signal would end the server.
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kibibytes * 2);
-        shell.args(["-c", &script, env!("CARGO_BIN_EXE_uss-server")]);
-        Self::spawn(shell, data, &[], Stdio::null())
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_uss-server")]).args(SERVE).arg("--data").arg(data);
+        Self::spawn(shell, &[], Stdio::null(), data)
     }
 
     /// One that nobody has an account on; gives the link for the first administrator too.
     pub fn start_with_link() -> (Self, String) {
         let folder = tempfile::tempdir().unwrap();
-        let exe = Command::new(env!("CARGO_BIN_EXE_uss-server"));
-        let (mut server, mut stdout) = Self::spawn_and_read(exe, &folder.path().join("data"), &[], Stdio::null());
+        let data = folder.path().join("data");
+        let (mut server, mut stdout) = Self::spawn_and_read(program(&data, &SERVE), &[], Stdio::null(), &data);
         server._folder = Some(folder);
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -127,25 +142,18 @@ impl Server {
         (server, link)
     }
 
-    fn spawn(command: Command, data: &Path, arguments: &[&str], log: Stdio) -> Self {
-        Self::spawn_and_read(command, data, arguments, log).0
+    fn spawn(command: Command, arguments: &[&str], log: Stdio, data: &Path) -> Self {
+        Self::spawn_and_read(command, arguments, log, data).0
     }
 
     fn spawn_and_read(
         mut command: Command,
-        data: &Path,
         arguments: &[&str],
         log: Stdio,
+        data: &Path,
     ) -> (Self, BufReader<ChildStdout>) {
-        let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
