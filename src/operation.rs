@@ -24,6 +24,9 @@ use crate::runtime::runtime;
 /// Rows in one page at most.
 pub const PAGE_ROWS: usize = 500;
 
+/// How long streamed rows gather after a page: a page costs its reader a hundred times what a row in it does.
+const GATHER: Duration = Duration::from_millis(100);
+
 static RUNNING: AtomicU64 = AtomicU64::new(0);
 
 /// How many operations' tasks run now, in the whole process.
@@ -85,7 +88,8 @@ impl<T> Output<T> {
     pub fn push(&self, row: Row<T>) {
         let mut state = self.0.lock();
         state.rows.push_back(row);
-        if self.0.page_is_ready(&state) {
+        // Who waits has to be told of the first, too: from then on there is something that gathers.
+        if state.rows.len() == 1 || state.rows.len() == PAGE_ROWS {
             self.0.changed.notify_all();
         }
     }
@@ -105,7 +109,8 @@ pub struct Page<T> {
 pub enum Delivery {
     /// A page is ready when the operation has ended, or a page is full.
     Whole,
-    /// A page is ready with each row.
+    /// A page is ready with the first row, and after it as soon as there are rows again, but no more than ten times a
+    /// second.
     Streaming,
 }
 
@@ -128,6 +133,8 @@ struct State<T> {
     rows: VecDeque<Row<T>>,
     outcome: Option<Result<(), Error>>,
     taken: bool,
+    /// When the newest page was taken.
+    paged: Option<Instant>,
     touched: Instant,
 }
 
@@ -143,7 +150,7 @@ impl<T: Send + 'static> Operation<T> {
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        let state = State { rows: VecDeque::new(), outcome: None, taken: false, touched: Instant::now() };
+        let state = State { rows: VecDeque::new(), outcome: None, taken: false, paged: None, touched: Instant::now() };
         let shared = Arc::new(Shared { delivery, state: Mutex::new(state), changed: Condvar::new() });
         let context = Context::new(log);
         let work = work(context.clone(), Output(shared.clone()));
@@ -173,15 +180,18 @@ impl<T: Send + 'static> Operation<T> {
         let deadline = Instant::now() + timeout;
         let mut state = self.shared.lock();
         state.touched = Instant::now();
-        while !self.shared.page_is_ready(&state) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
+        loop {
+            let now = Instant::now();
+            let ready_at = self.shared.page_ready_at(&state);
+            let ready = ready_at.is_some_and(|at| at <= now);
+            if ready || now >= deadline {
+                state.touched = now;
+                return ready;
             }
+            let until = ready_at.map_or(deadline, |at| at.min(deadline));
+            let left = until.saturating_duration_since(now);
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.touched = Instant::now();
-        self.shared.page_is_ready(&state)
     }
 
     /// Takes the next page.
@@ -196,11 +206,12 @@ impl<T: Send + 'static> Operation<T> {
             return Err(Error::new(ErrorKind::InvalidHandle, "The operation's result was already taken."));
         }
         let ended = state.outcome.is_some();
-        if !ended && !self.shared.page_is_ready(&state) {
+        if !ended && self.shared.page_ready_at(&state).is_none_or(|at| at > state.touched) {
             return Err(Error::new(ErrorKind::InvalidHandle, "The operation has no result yet."));
         }
         let count = state.rows.len().min(PAGE_ROWS);
         let rows: Vec<_> = state.rows.drain(..count).collect();
+        state.paged = Some(state.touched);
         if !ended || !state.rows.is_empty() {
             return Ok(Page { rows, last: false });
         }
@@ -250,12 +261,15 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn page_is_ready(&self, state: &State<T>) -> bool {
-        let waiting = match self.delivery {
-            Delivery::Whole => PAGE_ROWS,
-            Delivery::Streaming => 1,
-        };
-        state.outcome.is_some() || state.taken || state.rows.len() >= waiting
+    /// When there is a page to take; none: nobody knows yet.
+    fn page_ready_at(&self, state: &State<T>) -> Option<Instant> {
+        if state.outcome.is_some() || state.taken || state.rows.len() >= PAGE_ROWS {
+            return Some(state.touched);
+        }
+        if self.delivery == Delivery::Whole || state.rows.is_empty() {
+            return None;
+        }
+        Some(state.paged.map_or(state.touched, |paged| paged + GATHER))
     }
 
     fn end(&self, outcome: Result<(), Error>) {
@@ -299,10 +313,9 @@ mod tests {
 
     #[test]
     fn a_streamed_row_is_ready_before_the_operation_ends() {
-        let operation = start(Delivery::Streaming, |context, output| async move {
+        let operation = start(Delivery::Streaming, |_, output| async move {
             output.push(Ok(7));
-            context.cancellation().cancelled().await;
-            Ok(())
+            std::future::pending().await
         });
         assert!(operation.wait(LONG));
         let page = operation.take().unwrap();
@@ -310,6 +323,27 @@ mod tests {
         operation.cancel();
         assert!(operation.wait(LONG));
         assert_eq!(operation.take().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn streamed_rows_that_come_soon_after_a_page_come_together_and_none_waits_for_the_end() {
+        let operation = start(Delivery::Streaming, |_, output| async move {
+            for n in 0..300 {
+                output.push(Ok(n));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            std::future::pending().await
+        });
+        let (mut found, mut pages) = (Vec::new(), 0);
+        while found.len() < 300 {
+            assert!(operation.wait(LONG));
+            let page = operation.take().unwrap();
+            found.extend(values(&page));
+            pages += 1;
+        }
+        assert_eq!(found, (0..300).collect::<Vec<_>>());
+        assert!((2..100).contains(&pages), "{pages} pages");
+        operation.cancel();
     }
 
     #[test]

@@ -194,33 +194,53 @@ function Read-UssPage {
 
 function Write-UssProgress {
     # Record 80600 for the whole, 80601 to 80608 for the running transfers; a transfer keeps its record while it runs.
+    # A call of a function leaves 10 to 40 kB to the garbage collector, and this runs five times a second for hours: what
+    # it does stands here.
     param($Cmdlet, $Progress, $Display)
     $Display.Shown = $true
     $phase, $items, $allItems, $done, $total, $rate, $null = $Progress
+    # Bytes as people read them, three digits, in the same writing for everybody, as plans and errors have them; in
+    # the order of $Progress: done, total, rate, then id, done and total of each transfer.
+    $sizes = [string[]]::new(30)
+    for ($at = 3; $at -lt 30; $at++) {
+        if ($at -ge 6 -and ($at % 3 -eq 0 -or -not $Progress[$at - $at % 3])) { continue }
+        $size = [double] $Progress[$at]
+        $unit = 0
+        while ($size -ge 999.5 -and $unit -lt 4) { $size /= 1000; $unit++ }
+        $digits = if ($unit -and $size -lt 9.95) { 'N1' } else { 'N0' }
+        $sizes[$at] = $size.ToString($digits, [cultureinfo]::InvariantCulture) + (' B', ' kB', ' MB', ' GB', ' TB')[$unit]
+    }
     $status = switch ($phase) {
         0 { 'Starting' }
         1 { 'Planning' }
         3 { 'Verifying' }
         default {
-            "$items of $allItems, $(Format-UssSize $done) of $(Format-UssSize $total)"
-            if ($rate) { ", $(Format-UssSize $rate)/s" }
+            "$items of $allItems, $($sizes[3]) of $($sizes[4])"
+            if ($rate) { ", $($sizes[5])/s" }
         }
     }
-    $record = New-UssProgress 0 $Display.Activity (-join $status) $done $total
+    $record = [System.Management.Automation.ProgressRecord]::new(80600, $Display.Activity, -join $status)
+    if ($total -gt 0) { $record.PercentComplete = [System.Math]::Min(100, [System.Math]::Floor(100 * $done / $total)) }
     if ($rate -gt 0 -and $total -gt $done) { $record.SecondsRemaining = [System.Math]::Min([int]::MaxValue, [System.Math]::Ceiling(($total - $done) / $rate)) }
     $Cmdlet.WriteProgress($record)
 
-    $running = @(for ($at = 6; $at -lt 30; $at += 3) { if ($Progress[$at]) { $Progress[$at] } })
     for ($slot = 0; $slot -lt 8; $slot++) {
-        if ($Display.Slots[$slot] -and $running -notcontains $Display.Slots[$slot]) { Complete-UssTransfer $Cmdlet $Display $slot }
+        if (-not $Display.Slots[$slot]) { continue }
+        for ($at = 6; $at -lt 30 -and $Progress[$at] -ne $Display.Slots[$slot]; $at += 3) { continue }
+        if ($at -ge 30) { Complete-UssTransfer $Cmdlet $Display $slot }
     }
     for ($at = 6; $at -lt 30; $at += 3) {
-        $id, $done, $total = $Progress[$at..($at + 2)]
+        $id = $Progress[$at]
         if (-not $id) { continue }
         $slot = [array]::IndexOf($Display.Slots, $id)
         if ($slot -lt 0) { $slot = [array]::IndexOf($Display.Slots, [long] 0) }
         $Display.Slots[$slot] = $id
-        $record = New-UssProgress ($slot + 1) $Display.Labels["$id"] "$(Format-UssSize $done) of $(Format-UssSize $total)" $done $total
+        $label = $Display.Labels["$id"]
+        if (-not $label) { $label = 'Transfer' }
+        $record = [System.Management.Automation.ProgressRecord]::new(80601 + $slot, $label, "$($sizes[$at + 1]) of $($sizes[$at + 2])")
+        $record.ParentActivityId = 80600
+        $total = $Progress[$at + 2]
+        if ($total -gt 0) { $record.PercentComplete = [System.Math]::Min(100, [System.Math]::Floor(100 * $Progress[$at + 1] / $total)) }
         $Cmdlet.WriteProgress($record)
     }
 }
@@ -232,7 +252,7 @@ function Complete-UssProgress {
         for ($slot = 0; $slot -lt 8; $slot++) {
             if ($Display.Slots[$slot]) { Complete-UssTransfer $Cmdlet $Display $slot }
         }
-        $record = New-UssProgress 0 $Display.Activity 'Done' 0 0
+        $record = [System.Management.Automation.ProgressRecord]::new(80600, $Display.Activity, 'Done')
         $record.RecordType = 'Completed'
         $Cmdlet.WriteProgress($record)
     }
@@ -243,27 +263,13 @@ function Complete-UssProgress {
 }
 
 function Complete-UssTransfer {
+    # Takes a transfer's record off the display.
     param($Cmdlet, $Display, $Slot)
-    $record = New-UssProgress ($Slot + 1) $Display.Labels["$($Display.Slots[$Slot])"] 'Done' 0 0
+    $label = $Display.Labels["$($Display.Slots[$Slot])"]
+    if (-not $label) { $label = 'Transfer' }
+    $record = [System.Management.Automation.ProgressRecord]::new(80601 + $Slot, $label, 'Done')
+    $record.ParentActivityId = 80600
     $record.RecordType = 'Completed'
     $Cmdlet.WriteProgress($record)
     $Display.Slots[$Slot] = 0
-}
-
-function New-UssProgress {
-    param($Slot, $Activity, $Status, $Done, $Total)
-    if (-not $Activity) { $Activity = 'Transfer' }
-    $record = [System.Management.Automation.ProgressRecord]::new(80600 + $Slot, $Activity, $Status)
-    if ($Slot) { $record.ParentActivityId = 80600 }
-    if ($Total -gt 0) { $record.PercentComplete = [System.Math]::Min(100, [System.Math]::Floor(100 * $Done / $Total)) }
-    $record
-}
-
-function Format-UssSize {
-    # 812 MB: three digits are enough for a person. In the same writing for everybody, as plans and errors have it.
-    param([double] $Bytes)
-    $unit = 0
-    while ($Bytes -ge 999.5 -and $unit -lt 4) { $Bytes /= 1000; $unit++ }
-    $digits = if ($unit -and $Bytes -lt 9.95) { 'N1' } else { 'N0' }
-    "$($Bytes.ToString($digits, [cultureinfo]::InvariantCulture)) $(('B', 'kB', 'MB', 'GB', 'TB')[$unit])"
 }

@@ -161,7 +161,8 @@ async fn a_server_without_its_bucket_publishes_nothing_and_loses_no_upload() {
 async fn text_that_postgresql_cannot_hold_is_refused() {
     let server = Server::start();
     let session = server.admin().await;
-    for path in ["/api/v1/Packages?search=%00", "/api/v1/Audit?actor=%00", "/api/v1/Packages/versions?packageId=a%00b"] {
+    for path in ["/api/v1/Packages?search=%00", "/api/v1/Audit?actor=%00", "/api/v1/Packages/versions?packageId=a%00b"]
+    {
         problem(session.get(path).await, 400, "invalid-text").await;
     }
     problem(server.exchange("a\0b", "x").await, 400, "invalid-text").await;
