@@ -222,6 +222,11 @@ async fn lost_keys_are_no_reason_to_void_every_token_in_silence() {
     std::fs::copy(data.join("kept"), &keys).unwrap();
     assert_eq!(run(&data, &["token", "list"]).lines().count(), 1);
     assert!(fail(&data, &["keys", "new"]).contains("nothing was changed"));
+    let other = folder.path().join("other");
+    run(&other, &["user", "add", "ada", "--email", "ada@example.com"]);
+    std::fs::copy(other.join("keys.json"), &keys).unwrap();
+    let told = fail(&data, &["user", "list"]);
+    assert!(told.contains("other keys") && told.contains("keys new"), "{told}");
     std::fs::remove_file(&keys).unwrap();
     run(&data, &["keys", "new"]);
     assert_eq!(run(&data, &["token", "list"]), "");

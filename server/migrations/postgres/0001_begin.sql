@@ -1,4 +1,4 @@
--- The whole schema, as SQLite's migrations 1 to 6 leave it; what columns mean is written there. Times are microseconds since
+-- The whole schema, as SQLite's migrations 1 to 7 leave it; what columns mean is written there. Times are microseconds since
 -- 1970 UTC, flags 0 or 1, ids are made by the program. TEXT compares by its bytes: order and lower() are then SQLite's.
 
 CREATE TABLE users (
@@ -172,3 +172,8 @@ CREATE TABLE nodes (
     tag TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
 CREATE INDEX nodes_environment ON nodes (environment_id, place);
+
+CREATE TABLE key_file (
+    place BIGINT NOT NULL PRIMARY KEY,
+    kid TEXT COLLATE "C" NOT NULL
+);

@@ -36,9 +36,6 @@ enum Kind {
 impl Database {
     /// Opens the database at `url`, and brings its schema up to date. One in a file is made where `create` says so.
     pub async fn open(data: &Path, url: &Url, create: bool) -> Result<Self, StoreError> {
-        if !data.is_dir() {
-            return Err(StoreError::Address(format!("there is no data in {}", data.display())));
-        }
         sqlx::any::install_default_drivers();
         match url.scheme() {
             "sqlite" => sqlite::open(data, url, create).await,

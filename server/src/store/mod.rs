@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod database;
 pub mod failures;
 pub mod installers;
+pub mod key_file;
 pub mod packages;
 pub mod page;
 pub mod people;
@@ -82,6 +83,13 @@ pub enum StoreError {
         .0.display()
     )]
     KeysLost(PathBuf),
+    /// The key file is another store's, or was made anew.
+    #[error(
+        "{} holds other keys than those that this store's tokens were made with. Copy the file from the server that has \
+         them; or move it away and run 'uss-server keys new', which removes every token and begins with new keys",
+        .0.display()
+    )]
+    OtherKeys(PathBuf),
     /// A task of this process was lost.
     #[error("an internal task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -151,6 +159,9 @@ impl Store {
             return Err(StoreError::KeysLost(places.keys.clone()));
         }
         let keys = Keys::read_or_create(&places.keys)?;
+        if !key_file::claim(&database, &keys.kid).await? {
+            return Err(StoreError::OtherKeys(places.keys.clone()));
+        }
         Ok(Self { database, blobs, keys: Arc::new(keys) })
     }
 }
@@ -164,6 +175,7 @@ impl Store {
         for sql in ["DELETE FROM forms", "DELETE FROM sessions", "DELETE FROM invitations"] {
             sqlx::query(sql).execute(&mut *transaction).await?;
         }
+        key_file::forget(&mut transaction).await?;
         let removed = sqlx::query("DELETE FROM tokens").execute(&mut *transaction).await?.rows_affected();
         let by = audit::Entry::command_line();
         audit::write_in(&mut transaction, &by, "keys.new", &format!("{removed} tokens"), "removed").await?;

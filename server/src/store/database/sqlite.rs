@@ -18,10 +18,14 @@ const MIGRATIONS: Migrations = &[
     (4, "environments", include_str!("../../../migrations/sqlite/0004_environments.sql")),
     (5, "agents", include_str!("../../../migrations/sqlite/0005_agents.sql")),
     (6, "tags", include_str!("../../../migrations/sqlite/0006_tags.sql")),
+    (7, "key file", include_str!("../../../migrations/sqlite/0007_key_file.sql")),
 ];
 
 /// Opens the file, and makes it where `create` says so.
 pub(super) async fn open(data: &Path, url: &Url, create: bool) -> Result<Database, StoreError> {
+    if !data.is_dir() {
+        return Err(StoreError::Address(format!("there is no data in {}", data.display())));
+    }
     let mut url = url.clone();
     url.query_pairs_mut().clear().append_pair("mode", if create { "rwc" } else { "rw" });
     let options: AnyConnectOptions = url.as_str().parse()?;
