@@ -55,14 +55,14 @@ function Invoke-UssOperation {
             if ($writing) { $again = $true; break }
             $status = $native::uss_op_wait($operation, $slice, $progress, 30, $out)
             if ($status -eq 1) {
-                # A whole slice has passed: at most five progress records a second, the first after one second.
+                # A whole slice has passed: progress after one second, and then every 400 ms.
                 if ($Limit) { break }
                 $slices++
             }
             if ($native::uss_log_drain($operation, $out) -eq 0 -and $out[0]) { Write-UssLog $Cmdlet (Read-UssText $native $out) $display.Labels }
             if ($status -eq 1) {
                 if ($slices -eq 5) { $ProgressPreference = $caller.GetValue('ProgressPreference') }
-                if ($slices -ge 5) { Write-UssProgress $Cmdlet $progress $display }
+                if ($slices -ge 5 -and $slices % 2) { Write-UssProgress $Cmdlet $progress $display }
             }
             elseif ($status -eq 0) {
                 $status = $native::uss_op_take_result($operation, $out)
@@ -194,8 +194,8 @@ function Read-UssPage {
 
 function Write-UssProgress {
     # Record 80600 for the whole, 80601 to 80608 for the running transfers; a transfer keeps its record while it runs.
-    # A call of a function leaves 10 to 40 kB to the garbage collector, and this runs five times a second for hours: what
-    # it does stands here.
+    # A call of a function leaves 10 to 40 kB to the garbage collector, which waits until it is as much as the processor
+    # has cache, and this may run for hours: what it does stands here.
     param($Cmdlet, $Progress, $Display)
     $Display.Shown = $true
     $phase, $items, $allItems, $done, $total, $rate, $null = $Progress
