@@ -2,6 +2,7 @@
 //!
 //! A command answers with its exit code: 0 done, 1 failed (the reason on stderr), 2 usage, 130 interrupted.
 
+mod ahead;
 mod bench;
 mod debian;
 mod demo;

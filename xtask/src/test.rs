@@ -11,7 +11,9 @@ use std::{
 };
 
 use crate::{
-    Result, Told, debian, header,
+    Result, Told,
+    ahead::Ahead,
+    debian, demo, header,
     large::{self, Large},
     lint::{self, WORKSPACE},
     methods,
@@ -64,6 +66,9 @@ pub(crate) fn run() -> Result<()> {
         built = Some(build_all()?);
         Ok(Tally::passed(1))
     });
+    // Installing comes first, as a build ahead tells nobody what it lacks.
+    let windows = windows_side().map(|side| side.and_then(|()| windows::command(Profile::Dev)));
+    let dll = windows.as_ref().and_then(|command| command.as_ref().ok()).map(Ahead::start);
     if let Some(built) = built {
         run.step("C header", || header::check(&built).map(|()| Tally::passed(1)));
         run.step("Rust", || rust(&built));
@@ -72,13 +77,32 @@ pub(crate) fn run() -> Result<()> {
         }
         run.step("packages", || packages(&built));
         run.with_powershell(&built);
+        if let Some(dll) = dll {
+            dll.wait();
+        }
+        let demo = Ahead::start(&workspace::command(Profile::Release, &demo::BUILD));
+        match windows {
+            Some(Ok(_)) => run.step("PowerShell for Windows", || powershell_on_windows(&built, &[])),
+            Some(Err(reason)) => {
+                run.step("PowerShell for Windows", || Ok(Tally::skipped(format!("tests on Windows' side: {reason}"))))
+            }
+            None => {}
+        }
+        demo.wait();
     }
-    run.step("demo", || demo(&[], None));
-    run.step("demo without PowerShell", || demo(&[], Some("/nonexistent")));
+    run.step("demo", || demonstrate(&[], None));
+    run.step("demo without PowerShell", || demonstrate(&[], Some("/nonexistent")));
     if pwsh::find().is_ok() {
-        run.step("demo platform", || demo(&["platform"], None));
+        run.step("demo platform", || demonstrate(&["platform"], None));
     }
     run.finish()
+}
+
+/// Whether the suite can run on Windows' side from here. None: this machine has no PowerShell for Windows, and a real
+/// Windows runs the suite, the public workflow's.
+fn windows_side() -> Option<Result<()>> {
+    let here = cfg!(target_os = "linux") && pwsh::find().is_ok() && wine::has_powershell();
+    here.then(|| windows::available().and_then(|()| wine::available()))
 }
 
 /// `cargo xtask windows test`: of all the tests those on Windows' side alone, or these files of them.
@@ -137,15 +161,6 @@ impl Run {
                 self.step("PowerShell 5.1 syntax", || lint::powershell(&pwsh).map(Tally::passed));
                 self.step("XML of the modules", || lint::xml(&pwsh).map(Tally::passed));
                 self.step("PowerShell", || powershell(&pwsh, built));
-                // Where PowerShell for Windows is not to be had, a real Windows runs the suite: the public workflow's.
-                if cfg!(target_os = "linux") && wine::has_powershell() {
-                    match windows::available().and_then(|()| wine::available()) {
-                        Ok(()) => self.step("PowerShell for Windows", || powershell_on_windows(built, &[])),
-                        Err(reason) => self.step("PowerShell for Windows", || {
-                            Ok(Tally::skipped(format!("tests on Windows' side: {reason}")))
-                        }),
-                    }
-                }
             }
             Err(reason) => self.step("PowerShell", || Ok(Tally::skipped(format!("PowerShell tests: {reason}")))),
         }
@@ -196,7 +211,7 @@ fn server_at_large(built: &Built) -> Result<Tally> {
 }
 
 /// The README's first command: it succeeds, shows a token refused, and leaves nothing behind.
-fn demo(which: &[&str], pwsh: Option<&str>) -> Result<Tally> {
+fn demonstrate(which: &[&str], pwsh: Option<&str>) -> Result<Tally> {
     let mut refused = false;
     let mut command = cargo();
     command.args(["xtask", "demo"]).args(which).envs(pwsh.map(|pwsh| ("USS_PWSH", pwsh)));

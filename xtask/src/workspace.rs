@@ -66,12 +66,17 @@ pub(crate) struct Built {
 
 /// Builds and answers with the files, wherever the user's settings put them.
 pub(crate) fn build(profile: Profile, what: &[&str]) -> Result<Built> {
+    build_by(command(profile, what))
+}
+
+/// What [`build`] runs.
+pub(crate) fn command(profile: Profile, what: &[&str]) -> Command {
     let mut command = cargo();
     command.arg("build").args(what);
     if profile == Profile::Release {
         command.arg("--release");
     }
-    build_by(command)
+    command
 }
 
 /// The same by a `cargo build` that is set up already.

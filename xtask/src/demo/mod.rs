@@ -21,6 +21,9 @@ use crate::{
     workspace::{self, Profile},
 };
 
+/// What it runs, of a release build.
+pub(crate) const BUILD: [&str; 4] = ["-p", "uss", "-p", "uss-server"];
+
 /// The bundle and what it needs: id, version, payload in bytes, dependencies. The first is what gets copied.
 const PACKAGES: [(&str, &str, u64, &[&str]); 5] = [
     (
@@ -41,7 +44,7 @@ pub(crate) fn run() -> Result<()> {
     let pwsh = pwsh::find();
 
     terminal.note("Building for release; the first time takes some minutes.");
-    let built = workspace::build(Profile::Release, &["-p", "uss", "-p", "uss-server"])?;
+    let built = workspace::build(Profile::Release, &BUILD)?;
     println!();
     terminal.done("Built", "the library, the PowerShell module and uss-server");
 

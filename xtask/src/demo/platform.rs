@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
     terminal.title("uss", "environments of an application platform, stopped by a token that can do nothing else");
     let pwsh = pwsh::find()?;
     terminal.note("Building for release; the first time takes some minutes.");
-    let built = workspace::build(Profile::Release, &["-p", "uss", "-p", "uss-server"])?;
+    let built = workspace::build(Profile::Release, &super::BUILD)?;
     println!();
     terminal.done("Built", "the library, the PowerShell modules and uss-server");
 

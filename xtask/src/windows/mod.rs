@@ -57,6 +57,13 @@ const CHARACTERISTICS: [&str; 3] = ["HIGH_ENTROPY_VA", "DYNAMIC_BASE", "NX_COMPA
 /// A dev build has no debugging information either: nothing here could show it.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     available()?;
+    let library = workspace::build_by(command(profile)?)?.file("uss.dll")?;
+    check(&library)?;
+    Ok(library)
+}
+
+/// What [`build`] runs.
+pub(crate) fn command(profile: Profile) -> Result<Command> {
     let mut cargo = workspace::cargo_at(CARGO);
     cargo.args(["build", "-Z", "build-std=std,panic_unwind", "--target", TARGET, "-p", "uss", "--lib"]);
     match profile {
@@ -69,9 +76,7 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     // build-std and trim-paths are features of nightly compilers; the variable is how Debian's own packages use them.
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", RUSTC).env("CARGO_TARGET_DIR", target()?);
     cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", "x86_64-w64-mingw32-gcc");
-    let library = workspace::build_by(cargo)?.file("uss.dll")?;
-    check(&library)?;
-    Ok(library)
+    Ok(cargo)
 }
 
 /// The library for Windows that a release build has left, if there was one.
