@@ -6,6 +6,7 @@ mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::link::Link;
@@ -119,10 +120,10 @@ async fn a_server_without_its_database_answers_503_until_it_is_back() {
     let session = server.admin().await;
     assert_eq!(session.publish("", package("a", "1.0", &[], 100_000)).await.status(), 201);
 
-    link.cut();
+    link.cut().await;
     let refused = session.get("/api/v1/Packages").await;
-    assert!(!header(refused.headers(), "retry-after").is_empty());
-    assert_eq!(refused.status(), 503);
+    assert_eq!(header(refused.headers(), "retry-after"), "5");
+    problem(refused, 503, "unavailable").await;
     assert_eq!(session.publish("", package("b", "1.0", &[], 100_000)).await.status(), 503);
     link.mend();
     until(&session, "/api/v1/Packages", 200).await;
@@ -142,7 +143,7 @@ async fn a_server_without_its_bucket_publishes_nothing_and_loses_no_upload() {
     let upload = begun(&session, bytes.len(), &of_package("a", "1.0", &sha256(&bytes))).await;
     append(&session, &upload, 0, bytes[..PART].to_vec()).await.unwrap();
 
-    link.cut();
+    link.cut().await;
     // Rows are still to be had.
     assert_eq!(session.get("/api/v1/Packages").await.status(), 200);
     let refused = append(&session, &upload, PART, bytes[PART..].to_vec()).await.unwrap();
@@ -155,6 +156,18 @@ async fn a_server_without_its_bucket_publishes_nothing_and_loses_no_upload() {
     assert_eq!(header(last.headers(), "uss-outcome"), "created");
     assert!(session.content("a", "1.0").await.bytes().await.unwrap() == bytes);
     assert_eq!(server.run(&["check"]), "1 whole, 0 damaged");
+}
+
+#[test]
+fn a_database_that_is_not_in_utf_8_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("latin{}", std::process::id());
+    let made =
+        Command::new("createdb").args(["--encoding=LATIN1", "--locale=C", "--template=template0", &name]).status();
+    assert!(made.unwrap().success());
+    let address = format!("{}/{name}", databases());
+    let line = fail(folder.path(), &["user", "list", "--database", &address]);
+    assert!(line.contains("LATIN1") && line.contains("createdb --encoding UTF8"), "{line}");
 }
 
 #[tokio::test]

@@ -19,6 +19,11 @@ use crate::{
 /// Debian's package of PostgreSQL, of whatever version.
 pub(crate) const POSTGRESQL: &str = "postgresql";
 
+/// Whether PostgreSQL is here; installs it where it may.
+pub(crate) fn available() -> Result<()> {
+    debian::require(&[POSTGRESQL], "test the server on PostgreSQL, on Debian")
+}
+
 const PASSWORD: &str = "of the tests alone";
 
 pub(crate) struct Large {
@@ -34,7 +39,6 @@ pub(crate) struct Large {
 impl Large {
     /// Starts both, with nothing in them.
     pub(crate) fn start(built: &Built) -> Result<Self> {
-        debian::require(&[POSTGRESQL], "test the server on PostgreSQL")?;
         let folder = tempfile::tempdir()?;
         let (postgres, port) = postgres(folder.path())?;
         let objects = folder.path().join("objects");

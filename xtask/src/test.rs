@@ -198,6 +198,9 @@ fn rust(built: &Built) -> Result<Tally> {
 fn server_at_large(built: &Built) -> Result<Tally> {
     const TESTS: [&str; 10] =
         ["audit", "environments", "large", "packages", "people", "platform", "publish", "sign_in", "tus", "tus_store"];
+    if let Err(reason) = large::available() {
+        return Ok(Tally::skipped(format!("tests of the server on PostgreSQL and S3: {reason}")));
+    }
     let large = Large::start(built)?;
     let mut reader = CargoTest::default();
     let mut command = cargo();

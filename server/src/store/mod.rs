@@ -113,7 +113,9 @@ impl From<sqlx::Error> for StoreError {
             Some(code) if UNREACHABLE.contains(&code) => Self::Unreachable(error.into()),
             Some(TEXT) => Self::Text,
             None if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy,
-            None if matches!(error, sqlx::Error::Io(_)) => Self::Unreachable(error.into()),
+            None if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => {
+                Self::Unreachable(error.into())
+            }
             _ => Self::Database(error),
         }
     }

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// Passes on connections to a target until it is cut.
 pub struct Link {
@@ -39,9 +41,17 @@ impl Link {
         Self { address, whole }
     }
 
-    /// Breaks what goes through, and lets nothing through.
-    pub fn cut(&self) {
+    /// Breaks what goes through, and lets nothing through; nothing does any more when this is done.
+    pub async fn cut(&self) {
         self.whole.send_replace(false);
+        // The listener watches, and each connection while it lives.
+        for _ in 0..1000 {
+            if self.whole.receiver_count() == 1 {
+                return;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        panic!("connections go on");
     }
 
     pub fn mend(&self) {
