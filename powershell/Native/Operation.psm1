@@ -201,7 +201,7 @@ function Write-UssProgress {
     $phase, $items, $allItems, $done, $total, $rate, $null = $Progress
     # Bytes as people read them, three digits, in the same writing for everybody, as plans and errors have them; in
     # the order of $Progress: done, total, rate, then id, done and total of each transfer.
-    $sizes = [string[]]::new(30)
+    $sizes = @($null) * 30
     for ($at = 3; $at -lt 30; $at++) {
         if ($at -ge 6 -and ($at % 3 -eq 0 -or -not $Progress[$at - $at % 3])) { continue }
         $size = [double] $Progress[$at]
