@@ -5,7 +5,7 @@
 //! stays: when the script ends it, or dies, the server is stopped, and its log is the rest of what the script reads.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -109,7 +109,11 @@ impl Host {
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         // Dropped at once: the command reads to the end of its input.
-        child.stdin.take().ok_or("uss-server has no stdin")?.write_all(request.input.as_bytes())?;
+        match child.stdin.take().ok_or("uss-server has no stdin")?.write_all(request.input.as_bytes()) {
+            // A command that reads none may have ended already.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         let ended = child.wait_with_output()?;
         let output = String::from_utf8_lossy(&ended.stdout).into_owned();
         answer(connection, &Answer { code: ended.status.code().unwrap_or(-1), output })
