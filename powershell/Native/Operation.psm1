@@ -46,7 +46,7 @@ function Invoke-UssOperation {
     $display = @{ Labels = @{}; Slots = [long[]]::new(8); Shown = $false; Activity = $Activity }
     $pages = @()
     $slice = if ($Limit) { $Limit } else { 200 }
-    $slices = 0
+    $watch = $null
     $free = $true
     $writing = $again = $false
     try {
@@ -54,17 +54,28 @@ function Invoke-UssOperation {
             # True after a `continue` downstream, which came out here.
             if ($writing) { $again = $true; break }
             $status = $native::uss_op_wait($operation, $slice, $progress, 30, $out)
-            if ($status -eq 1) {
-                # A whole slice has passed: progress after one second, and then every 400 ms.
-                if ($Limit) { break }
-                $slices++
-            }
+            # A whole slice has passed.
+            if ($status -eq 1 -and $Limit) { break }
             if ($native::uss_log_drain($operation, $out) -eq 0 -and $out[0]) { Write-UssLog $Cmdlet (Read-UssText $native $out) $display.Labels }
-            if ($status -eq 1) {
-                if ($slices -eq 5) { $ProgressPreference = $caller.GetValue('ProgressPreference') }
-                if ($slices -ge 5 -and $slices % 2) { Write-UssProgress $Cmdlet $progress $display }
+            if ($status -eq 1 -or $Stream) {
+                # Progress after one second and then every 400 ms, however often rows come meanwhile.
+                if ($null -eq $watch) {
+                    $watch = [System.Diagnostics.Stopwatch]::StartNew()
+                    $due, $collecting = 1000, 10000
+                }
+                $now = $watch.ElapsedMilliseconds
+                if ($now -ge $due) {
+                    $due = $now + 400
+                    $ProgressPreference = $caller.GetValue('ProgressPreference')
+                    Write-UssProgress $Cmdlet $progress $display
+                }
+                if ($now -ge $collecting) {
+                    # By itself .NET waits until as much is left behind as the processor has cache, 100 MB on some.
+                    $collecting = $now + 10000
+                    [System.GC]::Collect(0)
+                }
             }
-            elseif ($status -eq 0) {
+            if ($status -eq 0) {
                 $status = $native::uss_op_take_result($operation, $out)
                 if ($status -ge 0) {
                     $bytes = [byte[]]::new($out[1])

@@ -42,6 +42,25 @@ AfterAll {
     Remove-Item $folder -Recurse -Force
 }
 
+Describe 'Progress' {
+    It 'is shown, too, where a package is done every moment' {
+        foreach ($number in 1..30) { Add-UssTestPackage $a "many-$number" '1.0.0' -Size 100000 | Out-Null }
+        $shell = (New-UssTestRunner).AddScript({
+                param($Module, $From, $To)
+                Import-Module $Module
+                Copy-UssPackageFromServer (1..30 | ForEach-Object { "many-$_" }) @From @To -MaxBytesPerSecond 1000000 -ErrorAction Stop
+            })
+        foreach ($argument in $env:USS_TEST_MODULE, $from, $to) { [void] $shell.AddArgument($argument) }
+        try {
+            $shell.Invoke().Count | Should -Be 30
+            $whole = @($shell.Streams.Progress | Where-Object ActivityId -EQ 80600 | Where-Object RecordType -EQ 'Processing')
+            $whole.Count | Should -BeGreaterThan 1
+            "$($whole[-1].StatusDescription)" | Should -Match '^\d+ of 30, \d.* of \d'
+        }
+        finally { $shell.Dispose(); Clear-Destination }
+    }
+}
+
 Describe 'Copy-UssPackageFromServer' {
     It '-WhatIf returns the plan and copies nothing' {
         $rows = Copy-UssPackageFromServer 'app' @from @to -WhatIf
