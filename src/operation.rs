@@ -27,6 +27,9 @@ pub const PAGE_ROWS: usize = 500;
 /// How long streamed rows gather after a page: a page costs its reader a hundred times what a row in it does.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// Streamed rows in one page at most: .NET keeps a text of 42,500 characters or more apart, and frees it late.
+const STREAMED_ROWS: usize = 25;
+
 static RUNNING: AtomicU64 = AtomicU64::new(0);
 
 /// How many operations' tasks run now, in the whole process.
@@ -89,7 +92,7 @@ impl<T> Output<T> {
         let mut state = self.0.lock();
         state.rows.push_back(row);
         // Who waits has to be told of the first, too: from then on there is something that gathers.
-        if state.rows.len() == 1 || state.rows.len() == PAGE_ROWS {
+        if state.rows.len() == 1 || state.rows.len() == self.0.delivery.rows() {
             self.0.changed.notify_all();
         }
     }
@@ -98,7 +101,7 @@ impl<T> Output<T> {
 /// Rows taken at once.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// At most [`PAGE_ROWS`].
+    /// At most [`PAGE_ROWS`], and fewer where they are streamed.
     pub rows: Vec<Row<T>>,
     /// Whether the operation has ended and nothing is left.
     pub last: bool,
@@ -112,6 +115,16 @@ pub enum Delivery {
     /// A page is ready with the first row, and after it as soon as there are rows again, but no more than ten times a
     /// second.
     Streaming,
+}
+
+impl Delivery {
+    /// In a page at most.
+    fn rows(self) -> usize {
+        match self {
+            Self::Whole => PAGE_ROWS,
+            Self::Streaming => STREAMED_ROWS,
+        }
+    }
 }
 
 /// A running or ended task.
@@ -209,7 +222,7 @@ impl<T: Send + 'static> Operation<T> {
         if !ended && self.shared.page_ready_at(&state).is_none_or(|at| at > state.touched) {
             return Err(Error::new(ErrorKind::InvalidHandle, "The operation has no result yet."));
         }
-        let count = state.rows.len().min(PAGE_ROWS);
+        let count = state.rows.len().min(self.shared.delivery.rows());
         let rows: Vec<_> = state.rows.drain(..count).collect();
         state.paged = Some(state.touched);
         if !ended || !state.rows.is_empty() {
@@ -263,7 +276,7 @@ impl<T> Shared<T> {
 
     /// When there is a page to take; none: nobody knows yet.
     fn page_ready_at(&self, state: &State<T>) -> Option<Instant> {
-        if state.outcome.is_some() || state.taken || state.rows.len() >= PAGE_ROWS {
+        if state.outcome.is_some() || state.taken || state.rows.len() >= self.delivery.rows() {
             return Some(state.touched);
         }
         if self.delivery == Delivery::Whole || state.rows.is_empty() {

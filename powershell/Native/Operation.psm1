@@ -61,18 +61,13 @@ function Invoke-UssOperation {
                 # Progress after one second and then every 400 ms, however often rows come meanwhile.
                 if ($null -eq $watch) {
                     $watch = [System.Diagnostics.Stopwatch]::StartNew()
-                    $due, $collecting = 1000, 10000
+                    $due = 1000
                 }
                 $now = $watch.ElapsedMilliseconds
                 if ($now -ge $due) {
                     $due = $now + 400
                     $ProgressPreference = $caller.GetValue('ProgressPreference')
                     Write-UssProgress $Cmdlet $progress $display
-                }
-                if ($now -ge $collecting) {
-                    # By itself .NET waits until as much is left behind as the processor has cache, 100 MB on some.
-                    $collecting = $now + 10000
-                    [System.GC]::Collect(0)
                 }
             }
             if ($status -eq 0) {
