@@ -53,9 +53,8 @@ Describe 'Progress' {
         foreach ($argument in $env:USS_TEST_MODULE, $from, $to) { [void] $shell.AddArgument($argument) }
         try {
             $shell.Invoke().Count | Should -Be 30
-            $whole = @($shell.Streams.Progress | Where-Object ActivityId -EQ 80600 | Where-Object RecordType -EQ 'Processing')
+            $whole = @($shell.Streams.Progress | Where-Object ActivityId -EQ 80600 | Where-Object StatusDescription -Match '^\d+ of 30, \d.* of \d')
             $whole.Count | Should -BeGreaterThan 1
-            "$($whole[-1].StatusDescription)" | Should -Match '^\d+ of 30, \d.* of \d'
         }
         finally { $shell.Dispose(); Clear-Destination }
     }
