@@ -89,31 +89,32 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if matches!(error, StoreError::Full) {
-            let detail = "The server has no space left. Nothing was changed.";
-            return Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", detail);
+        match error {
+            StoreError::Full => {
+                let detail = "The server has no space left. Nothing was changed.";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", detail)
+            }
+            StoreError::Busy => {
+                tracing::warn!("a request was turned away: the database was busy for too long");
+                let detail = "The server is busy; try again. Nothing was changed.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).with_header(header::RETRY_AFTER, "5")
+            }
+            StoreError::Text => {
+                let detail = "What was sent holds the character U+0000, which no name has. Nothing was changed.";
+                Self::new(StatusCode::BAD_REQUEST, "invalid-text", detail)
+            }
+            StoreError::UploadGone => Self::upload_not_found(),
+            error @ StoreError::Unreachable(_) => {
+                tracing::error!(%error, "a request failed");
+                let detail = "The server cannot reach its store; try again.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).with_header(header::RETRY_AFTER, "5")
+            }
+            error => {
+                tracing::error!(%error, "a request failed");
+                let detail = "The server could not do this; its log says why.";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+            }
         }
-        if matches!(error, StoreError::Busy) {
-            tracing::warn!("a request was turned away: the database was busy for too long");
-            let detail = "The server is busy; try again. Nothing was changed.";
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).with_header(header::RETRY_AFTER, "5");
-        }
-        if matches!(error, StoreError::Unreachable(_)) {
-            tracing::error!(%error, "a request failed");
-            let detail = "The server cannot reach its store; try again.";
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-                .with_header(header::RETRY_AFTER, "5");
-        }
-        if matches!(error, StoreError::Text) {
-            let detail = "What was sent holds the character U+0000, which no name has. Nothing was changed.";
-            return Self::new(StatusCode::BAD_REQUEST, "invalid-text", detail);
-        }
-        if matches!(error, StoreError::UploadGone) {
-            return Self::upload_not_found();
-        }
-        tracing::error!(%error, "a request failed");
-        let detail = "The server could not do this; its log says why.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 }
 
