@@ -67,7 +67,8 @@ pub async fn list(
          OR lower(v.display_name) LIKE $2 ESCAPE '\\' OR lower(v.description) LIKE $2 ESCAPE '\\') \
          ORDER BY v.package_id LIMIT $3"
     );
-    // Letters of ASCII alone, as lower() does in SQLite and for PostgreSQL's COLLATE "C": with more, a capital of another script finds nothing.
+    // Letters of ASCII alone, as lower() does in SQLite and for PostgreSQL's COLLATE "C": with more, a capital of another
+    // script finds nothing.
     let search = search.unwrap_or_default().to_ascii_lowercase();
     let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let rows = sqlx::query(AssertSqlSafe(sql))
